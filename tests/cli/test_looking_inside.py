@@ -53,14 +53,19 @@ def test_from_training_to_what_was_memorized(data: Path, capsys, monkeypatch, tm
         assert f"ssl:{tmp_path / name}" in said
     code, said, _ = run(
         capsys, monkeypatch, "analyze", "dejavu", data, "--splits", sets, "--a", f"ssl:{tmp_path / 'A'}", "--b",
-        f"ssl:{tmp_path / 'B'}", "--boxes", data.parent / "boxes.csv", "--k", 5, "--out",
-        tmp_path / "memory",
+        f"ssl:{tmp_path / 'B'}", "--boxes", data.parent / "boxes.csv", "--k", 5, "--factor", "filename",
+        "--out", tmp_path / "memory",
     )  # fmt: skip
     assert code == 0
+    assert "label" in json.loads((tmp_path / "memory" / "factors" / "study.json").read_text())["headline"]
+    assert "Not asked: filename" in said
     assert "k is 5" in said
     found = json.loads((tmp_path / "memory" / "dejavu.json").read_text())
     assert [one["layer"] for one in found["layers"]] == ["trunk", "head.1", "head.2"]
     assert found["images"] == 48
+    assert [(one["layer"], one["factor"]) for one in found["factors"]] == [
+        (layer, "label") for layer in ("trunk", "head.1", "head.2")
+    ]
     # The same model alone, with decoders that learnt public pictures alone.
     decoder = tmp_path / "decoder"
     code, said, _ = run(

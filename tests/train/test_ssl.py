@@ -6,6 +6,7 @@ is another run, or a head that is not the one that was trained.
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,37 @@ def test_a_continued_run_is_the_run_that_was_not_interrupted(tmp_path: Path, mon
     assert (tmp_path / "cut" / "losses.csv").read_bytes() == (tmp_path / "whole" / "losses.csv").read_bytes()
     with pytest.raises(DatasetError, match="trained otherwise"):
         train_encoder(data, tmp_path / "cut", EncoderTraining(method="simclr", **SMALL), quiet=True)
+
+
+def test_an_encoder_is_the_start_of_another(tmp_path: Path) -> None:
+    """Silently wrong would be random first weights, or a run that says another start than it had."""
+    data = shapes(64)
+    source = train_encoder(data, tmp_path / "first", EncoderTraining(**{**SMALL, "epochs": 1}), quiet=True)
+    first = load_model(f"ssl:{source}")
+    tuning = EncoderTraining(method="supervised", keep=(0,), **SMALL)
+    folder = train_encoder(data, tmp_path / "tuned", tuning, "label", quiet=True, start=source)
+    assert load_model(f"ssl:{folder}@0").info.weights_sha256 == first.info.weights_sha256
+    assert load_model(f"ssl:{folder}").info.weights_sha256 != first.info.weights_sha256
+    written = json.loads((folder / "config.json").read_text())["from"]
+    assert written == {"encoder": "first", "weights_sha256": first.info.weights_sha256}
+    # Asked again it is there; with another start, or none, it is another training.
+    again: dict[str, Any] = {"label": "label", "quiet": True}
+    assert train_encoder(data, folder, tuning, start=f"ssl:{source}", **again) == folder
+    for other in (None, f"{folder}@0"):
+        with pytest.raises(DatasetError, match="trained otherwise"):
+            train_encoder(data, folder, tuning, start=other, **again)
+    # Without a head the trunk alone is the start.
+    bare = tuning.changed(head=(), epochs=0)
+    trunk = load_model(f"ssl:{train_encoder(data, tmp_path / 'bare', bare, start=source, **again)}")
+    assert np.array_equal(trunk.encode_image([data.image(0)]), first.encode_image([data.image(0)]))
+    wrong = tuning.changed(method="trex", head=(32, 8), backbone_width=2.0)
+    with pytest.raises(ModelError) as told:
+        train_encoder(data, tmp_path / "no", wrong, start=source, **again)
+    for part in ("its backbone_width is 1.0, here it is 2.0", "its head is 32-16, here it is 32-8", "unit vectors"):
+        assert part in str(told.value)
+    assert not (tmp_path / "no").exists()
+    with pytest.raises(ModelError, match="holds no encoder"):
+        train_encoder(data, tmp_path / "no", tuning, start=tmp_path, **again)
 
 
 def test_views_change_with_the_epoch_and_with_nothing_else() -> None:

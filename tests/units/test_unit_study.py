@@ -64,7 +64,7 @@ def test_units_are_told_by_what_they_detect(pictures: ImageList, tmp_path: Path)
     assert all(neurons[k]["AUROC"] == 1 and neurons[k]["explained"] == "yes" for k in range(3))
     assert {line["kind"] for line in lines} == {"neurons", "random directions", "sparse latents"}
     assert study.headline.startswith("3 of 3 units of 1 detect a value")
-    assert neurons[0]["pictures"] < 50  # those of the half that was not searched
+    assert neurons[0]["pictures (other half)"] < 50  # those of the half that was not searched
     shown = study.sections[-1].pictures
     assert {row.label.split(": ")[1] for row in shown} == {"label red", "label green", "label blue"}
     for row in shown:

@@ -17,6 +17,8 @@ from .decoders import decoder_pixels as decoder_pixels
 from .decoders import image_grid as image_grid
 from .decoders import load_conditioned_decoder as load_conditioned_decoder
 from .decoders import train_layer_decoder as train_layer_decoder
+from .dejavu_factor_study import factor_memory_study as factor_memory_study
+from .dejavu_factors import FactorMemory as FactorMemory
 from .experiment import Experiment as Experiment
 from .experiment import Experiments as Experiments
 from .experiment_setup import EPSILONS as EPSILONS
@@ -77,6 +79,7 @@ __all__ = [
     "Experiment",
     "ExperimentSetup",
     "Experiments",
+    "FactorMemory",
     "FactorTarget",
     "GridOptions",
     "HeldOutSplits",
@@ -109,6 +112,7 @@ __all__ = [
     "default_decoder_training",
     "draw_splits",
     "evaluate_samples",
+    "factor_memory_study",
     "factor_target",
     "image_grid",
     "interpolate",

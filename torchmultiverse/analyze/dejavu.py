@@ -117,8 +117,9 @@ def dejavu_scores(
     fractions: Sequence[float] = FRACTIONS,
     seed: int = 0,
     resamples: int = 1000,
+    groups: Sequence[NDArray[np.int64]] | None = None,
 ) -> DejaVu:
-    """Return the score, with intervals from resampling pictures, and the partition.
+    """Return the score, with intervals from resampling pictures or groups of them, and the partition.
 
     ``DV_p = ½ [Acc_A(A, p) − Acc_B(A, p)] + ½ [Acc_B(B, p) − Acc_A(B, p)]``; each model answers on its own most
     confident fraction. ``DV_100`` is memorized minus misrepresented, exactly.
@@ -129,6 +130,8 @@ def dejavu_scores(
         fractions: of pictures, as p.
         seed: of resampling.
         resamples: number of them.
+        groups: of the pictures of each side, 0 to G − 1, the same ones in both: pictures of one group are drawn
+            together. Without them each picture is drawn by itself, and the sides by themselves.
 
     Raises:
         DatasetError: no picture, or a fraction that leaves none.
@@ -138,7 +141,13 @@ def dejavu_scores(
     least = min(len(side.target) for side in sides)
     notes = []
     found = []
-    drawn = [_resamples(len(side.target), np.random.default_rng((seed, k)), resamples) for k, side in enumerate(sides)]
+    if groups is None:
+        drawn = [
+            _resamples(len(side.target), np.random.default_rng((seed, k)), resamples) for k, side in enumerate(sides)
+        ]
+    else:
+        drawn = _group_resamples(groups, np.random.default_rng(seed), resamples)
+    known = min(len(np.unique(of)) for of in groups) if groups is not None else least
     tail = (1 - LEVEL) / 2
     for fraction in fractions:
         if fraction * least < 1:
@@ -147,7 +156,7 @@ def dejavu_scores(
         pairs = [_top(side, fraction, weights) for side, weights in zip(sides, drawn, strict=True)]
         resampled = np.mean([ours - theirs for ours, theirs in pairs], 0)
         answers = round(fraction * least)
-        low, high = _ends(resampled, tail, target, reference, answers)
+        low, high = _ends(resampled, tail, target, reference, min(answers, known))
         found.append(_score(fraction, target, reference, (low, high), answers))
         if fraction * least < _WARN:
             notes.append(
@@ -182,6 +191,14 @@ def _ends(
 
 def _resamples(count: int, rng: np.random.Generator, resamples: int) -> NDArray[np.float64]:
     return rng.multinomial(count, np.full(count, 1 / count), resamples).astype(np.float64)
+
+
+def _group_resamples(
+    groups: Sequence[NDArray[np.int64]], rng: np.random.Generator, resamples: int
+) -> list[NDArray[np.float64]]:
+    """Return how often each picture of each set is drawn with its group, (R, N) each."""
+    times = _resamples(1 + max(int(of.max()) for of in groups), rng, resamples)
+    return [times[:, of] for of in groups]
 
 
 def _top(
@@ -224,6 +241,7 @@ def confidence_curve(sides: Sequence[InferencePair], points: int = 100) -> list[
 def score_against_unseen(
     target: Inference, held: Inference, targets: NDArray[np.int64], others: NDArray[np.int64], classes: int,
     fractions: Sequence[float] = FRACTIONS, seed: int = 0, resamples: int = 1000,
+    groups: Sequence[NDArray[np.int64]] | None = None,
 ) -> tuple[DejaVu, InferencePair]:  # fmt: skip
     """Score one model: what it infers of pictures it was trained on, beside what it infers of pictures it never saw.
 
@@ -238,6 +256,7 @@ def score_against_unseen(
         fractions: of pictures, as p.
         seed: of resampling and pairing.
         resamples: number of them.
+        groups: of the pictures of both sets, see `dejavu_scores`.
 
     Returns:
         The score, and the pairs.
@@ -250,17 +269,22 @@ def score_against_unseen(
     rng = np.random.default_rng(seed)
     match = np.empty(len(targets), np.int64)
     for label in np.unique(targets):
-        mine, theirs = np.flatnonzero(targets == label), np.flatnonzero(others == label)
-        match[mine] = np.concatenate([rng.permutation(theirs) for _ in range(-(-len(mine) // len(theirs)))])[
+        mine, unseen = np.flatnonzero(targets == label), np.flatnonzero(others == label)
+        match[mine] = np.concatenate([rng.permutation(unseen) for _ in range(-(-len(mine) // len(unseen)))])[
             : len(mine)
         ]
     # Held-out pictures count as often as their class does among the others.
     weight = np.bincount(targets, minlength=classes) / np.maximum(np.bincount(others, minlength=classes), 1)
     each: NDArray[np.float64] = np.asarray(weight[others], np.float64)
-    drawn = _resamples(len(targets), rng, resamples)
-    non_members: NDArray[np.float64] = np.asarray(
-        rng.multinomial(len(others), each / each.sum(), resamples), np.float64
-    )
+    if groups is None:
+        drawn = _resamples(len(targets), rng, resamples)
+        non_members: NDArray[np.float64] = np.asarray(
+            rng.multinomial(len(others), each / each.sum(), resamples), np.float64
+        )
+    else:
+        drawn, theirs = _group_resamples(groups, rng, resamples)
+        non_members = theirs * each
+    known = len(targets) if groups is None else min(len(np.unique(of)) for of in groups)
     tail = (1 - LEVEL) / 2
     scores, notes = [], []
     for fraction in fractions:
@@ -271,7 +295,7 @@ def score_against_unseen(
         first = top_accuracy(target.correct, target.confidence, fraction, drawn)
         second = top_accuracy(held.correct, held.confidence, fraction, non_members)
         answers = round(fraction * min(len(targets), len(others)))
-        low, high = _ends(np.subtract(first, second), tail, ours, other, answers)
+        low, high = _ends(np.subtract(first, second), tail, ours, other, min(answers, known))
         scores.append(_score(fraction, ours, other, (low, high), answers))
         if answers < _WARN:
             notes.append(f"DV_{100 * fraction:g} rests on {answers} answers, {_WARN} are wanted")

@@ -27,6 +27,9 @@ from torchmultiverse.errors import DatasetError
 from torchmultiverse.models import FloatArray
 from torchmultiverse.stats import Interval, Intervals
 
+Near = Mapping[str, Sequence[NearestRows]]
+"""Nearest public pictures of the crops of each set, by each model."""
+
 
 class Controls(Record):
     """What must be near zero, or chance, if the score means what it says.
@@ -104,22 +107,65 @@ def score_model_pair(
     Raises:
         DatasetError: see `infer` and `dejavu_scores`.
     """
-    k, notes = _fitting(k, labels)
-    near = {
-        name: [find_neighbours(model.crops[name], mine, model.public, labels, k, backend) for model in (first, second)]
+    k, notes = fitting_neighbours(k, labels)
+    near = neighbours_of((first, second), targets, labels, k, backend)
+    found, controls, sides = pair_scores(near, targets, labels, fractions, seed)
+    return _with_notes(found, notes), controls, sides
+
+
+def neighbours_of(
+    models: Sequence[ModelFeatures],
+    targets: Mapping[str, NDArray[np.int64]],
+    labels: NDArray[np.int64],
+    k: int,
+    backend: Backend = "torch",
+) -> Near:
+    """Return the public pictures nearest to the crops of each set, of each model.
+
+    Args:
+        models: features of one or two.
+        targets: labels of the crops of each set, codes.
+        labels: of the public pictures, codes.
+        k, backend: see `nearest_rows`.
+
+    Raises:
+        DatasetError: see `infer`.
+    """
+    return {
+        name: [find_neighbours(model.crops[name], mine, model.public, labels, k, backend) for model in models]
         for name, mine in targets.items()
     }
+
+
+def pair_scores(
+    near: Near,
+    targets: Mapping[str, NDArray[np.int64]],
+    labels: NDArray[np.int64],
+    fractions: Sequence[float] = FRACTIONS,
+    seed: int = 0,
+    groups: Mapping[str, NDArray[np.int64]] | None = None,
+    shuffles: int = 1,
+) -> tuple[DejaVu, Controls, dict[str, InferencePair]]:
+    """Score two models by neighbours that were found before, so that many questions cost one search.
+
+    Args:
+        near: of both models, see `neighbours_of`.
+        targets, labels, fractions, seed: as in `score_model_pair`.
+        groups: of the pictures of each set, codes over all of them: they are resampled together.
+        shuffles: of the public labels, whose mean accuracy is the control.
+    """
     answers = {name: [infer_from(found, targets[name], labels) for found in both] for name, both in near.items()}
     sides = {"A": InferencePair(*answers["A"]), "B": InferencePair(*answers["B"][::-1])}
     classes = int(labels.max()) + 1
-    found = dejavu_scores([sides["A"], sides["B"]], classes, fractions, seed)
+    both = None if groups is None else [groups["A"], groups["B"]]
+    found = dejavu_scores([sides["A"], sides["B"]], classes, fractions, seed, groups=both)
     held = None
     if "held out" in answers:
         sides["held out"] = InferencePair(*answers["held out"])
-        held = dejavu_scores([sides["held out"]], classes, (1.0,), seed).at(1.0)
+        own = None if groups is None else [groups["held out"]]
+        held = dejavu_scores([sides["held out"]], classes, (1.0,), seed, groups=own).at(1.0)
     exchanged = dejavu_scores([sides["B"], sides["A"]], classes, (1.0,), seed, resamples=1).at(1.0).score
-    controls = _controls(held, exchanged, near["A"][0], targets["A"], labels, seed)
-    return _with_notes(found, notes), controls, sides
+    return found, _controls(held, exchanged, near["A"][0], targets["A"], labels, seed, shuffles), sides
 
 
 def score_model(
@@ -148,12 +194,28 @@ def score_model(
     Raises:
         DatasetError: nothing that the model did not see; see also `infer` and `score_against_unseen`.
     """
-    k, notes = _fitting(k, labels)
-    near = {
-        name: find_neighbours(model.crops[name], mine, model.public, labels, k, backend)
-        for name, mine in targets.items()
-    }
-    answers = {name: infer_from(found, targets[name], labels) for name, found in near.items()}
+    k, notes = fitting_neighbours(k, labels)
+    near = neighbours_of((model,), targets, labels, k, backend)
+    found, controls, sides = single_scores(near, targets, labels, fractions, seed, background_inference)
+    return _with_notes(found, notes), controls, sides
+
+
+def single_scores(
+    near: Near,
+    targets: Mapping[str, NDArray[np.int64]],
+    labels: NDArray[np.int64],
+    fractions: Sequence[float] = FRACTIONS,
+    seed: int = 0,
+    background_inference: Mapping[str, Inference] | None = None,
+    groups: Mapping[str, NDArray[np.int64]] | None = None,
+    shuffles: int = 1,
+) -> tuple[DejaVu, Controls, dict[str, InferencePair]]:
+    """Score one model by neighbours that were found before; see `score_model` and `pair_scores`.
+
+    Raises:
+        DatasetError: see `score_model`.
+    """
+    answers = {name: infer_from(found[0], targets[name], labels) for name, found in near.items()}
     unseen = [name for name in targets if name != "A"]
     if not unseen:
         raise DatasetError("a model alone needs pictures that it did not see: those of B, or held-out ones")
@@ -161,21 +223,26 @@ def score_model(
     others = np.concatenate([targets[name] for name in unseen])
     held = joined([answers[name] for name in unseen])
     control: DejaVuScore | None = None
+    mine = None if groups is None else [groups["A"]]
+    rest_of = None if groups is None else np.concatenate([groups[name] for name in unseen])
     if background_inference is None:
-        found, side = score_against_unseen(answers["A"], held, targets["A"], others, classes, fractions, seed)
+        found, side = score_against_unseen(
+            answers["A"], held, targets["A"], others, classes, fractions, seed,
+            groups=None if mine is None or rest_of is None else [*mine, rest_of],
+        )  # fmt: skip
         if len(unseen) > 1:  # both unseen: the difference must be chance
             control = score_against_unseen(
-                answers["held out"], answers["B"], targets["held out"], targets["B"], classes, (1.0,), seed
-            )[0].at(1.0)
+                answers["held out"], answers["B"], targets["held out"], targets["B"], classes, (1.0,), seed,
+                groups=None if groups is None else [groups["held out"], groups["B"]],
+            )[0].at(1.0)  # fmt: skip
         sides = {"A": side, "held out": InferencePair(held, held)}
     else:
         side = InferencePair(answers["A"], background_inference["A"])
         rest = InferencePair(held, joined([background_inference[name] for name in unseen]))
-        found = dejavu_scores([side], classes, fractions, seed)
-        control = dejavu_scores([rest], classes, (1.0,), seed).at(1.0)
+        found = dejavu_scores([side], classes, fractions, seed, groups=mine)
+        control = dejavu_scores([rest], classes, (1.0,), seed, groups=None if rest_of is None else [rest_of]).at(1.0)
         sides = {"A": side, "held out": rest}
-    controls = _controls(control, found.at(1.0).score, near["A"], targets["A"], labels, seed)
-    return _with_notes(found, notes), controls, sides
+    return found, _controls(control, found.at(1.0).score, near["A"][0], targets["A"], labels, seed, shuffles), sides
 
 
 def _controls(
@@ -185,12 +252,17 @@ def _controls(
     targets: NDArray[np.int64],
     labels: NDArray[np.int64],
     seed: int,
+    shuffles: int,
 ) -> Controls:
-    """Return the controls, with how often neighbours are right when the public labels are shuffled."""
-    shuffled = infer_from(near, targets, np.random.default_rng(seed).permutation(labels))
+    """Return the controls, with how often neighbours are right when the public labels are shuffled.
+
+    Pictures that have most neighbours in common are right or wrong together: one shuffle of few pictures says little.
+    """
+    rng = np.random.default_rng(seed)
+    shuffled = [infer_from(near, targets, rng.permutation(labels)).correct.mean() for _ in range(shuffles)]
     frequency = np.bincount(labels) / len(labels)
     return Controls(
-        held_out=held_out, shuffled_accuracy=float(shuffled.correct.mean()), chance=float(frequency[targets].mean()),
+        held_out=held_out, shuffled_accuracy=float(np.mean(shuffled)), chance=float(frequency[targets].mean()),
         swapped_score=swapped,
     )  # fmt: skip
 
@@ -199,7 +271,7 @@ def _with_notes(found: DejaVu, notes: Sequence[str]) -> DejaVu:
     return found.model_copy(update={"notes": (*notes, *found.notes)})
 
 
-def _fitting(k: int, labels: NDArray[np.int64]) -> tuple[int, list[str]]:
+def fitting_neighbours(k: int, labels: NDArray[np.int64]) -> tuple[int, list[str]]:
     """Return how many neighbours can be asked, and what is to be said of that."""
     most = int(np.bincount(labels)[np.unique(labels)].min())
     if k > most:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -17,6 +17,12 @@ from torchmultiverse.analyze import migrations
 from torchmultiverse.analyze.correlation import FactorAssociation, factor_associations, infer_from_backgrounds
 from torchmultiverse.analyze.decoders import encoded
 from torchmultiverse.analyze.dejavu import FRACTIONS, DejaVu, InferencePair, confidence_curve
+from torchmultiverse.analyze.dejavu_factors import (
+    FactorMemory,
+    FactorQuestion,
+    factor_memories,
+    factor_question,
+)
 from torchmultiverse.analyze.dejavu_protocol import (
     ClassAccuracy,
     Controls,
@@ -34,7 +40,7 @@ from torchmultiverse.analyze.object_removal import ObjectFreeImages, ObjectRemov
 from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.reconstruction import Reconstruction, reconstruct
 from torchmultiverse.documents import Document, EncodedImage, Record
-from torchmultiverse.errors import ModelError
+from torchmultiverse.errors import DatasetError, ModelError, nearest
 from torchmultiverse.features import features_of, layers_of
 from torchmultiverse.images import rgb, thumbnail
 from torchmultiverse.models import FloatArray, load_model
@@ -131,6 +137,8 @@ class Memorization(Document):
         associations: how much other factors say of the label.
         membership: how well pictures that were trained on are told from others, by method.
         reconstruction: how often the object is seen in what decoders draw, if they were given.
+        factors: what was remembered of each factor that was asked for, and of the label, by layer; none where none was.
+        not_asked: factors that could not be asked, and why.
     """
 
     file: ClassVar[str] = "dejavu.json"
@@ -148,6 +156,8 @@ class Memorization(Document):
     associations: tuple[FactorAssociation, ...] = ()
     membership: Mapping[str, Membership] = {}
     reconstruction: Reconstruction | None = None
+    factors: tuple[FactorMemory, ...] = ()
+    not_asked: Mapping[str, str] = {}
 
     @model_validator(mode="after")
     def _has_full_scores(self) -> Self:
@@ -181,6 +191,8 @@ class MemorizationOptions:
             pictures what goes with them.
         decoders: folders of decoders of both models that learnt public pictures; what they draw is shown.
         views: of each picture, to tell members by their agreement; 0 for none.
+        factors: columns, beside the label, of which is asked what of the removed object was remembered; ``all`` for
+            every column that varies.
     """
 
     removal: ObjectRemoval = field(default_factory=ObjectRemoval)
@@ -190,6 +202,7 @@ class MemorizationOptions:
     reference: str = HELD_OUT
     decoders: tuple[str | Path, str | Path | None] | None = None
     views: int = 0
+    factors: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -223,6 +236,34 @@ class _Measurement:
     def targets(self) -> dict[str, Codes]:
         return {name: self.codes[crops.rows] for name, crops in self.crops.items()}
 
+    @property
+    def fractions(self) -> list[float]:
+        fewest = min(len(crops) for crops in self.crops.values())
+        return [fraction for fraction in FRACTIONS if fraction == 1 or fraction * fewest >= _LEAST]
+
+    def at(self, layer: str) -> list[ModelFeatures]:
+        """Return the features of each model at a layer."""
+        return [
+            ModelFeatures({name: held[name][layer] for name in self.crops}, held["public"][layer])
+            for held in self.features
+        ]
+
+
+@dataclass(frozen=True)
+class _Backgrounds:
+    """Features of backgrounds, of public pictures and of each set, by an encoder that saw none of them."""
+
+    public: FloatArray
+    rows: Codes
+    crops: Mapping[str, FloatArray]
+
+    def inferences(self, targets: Mapping[str, Codes], codes: Codes) -> dict[str, Inference]:
+        """Return what a classifier of backgrounds infers, by set; it learns from those of public pictures."""
+        return {
+            name: infer_from_backgrounds(self.crops[name], mine, self.public, codes[self.rows])
+            for name, mine in targets.items()
+        }
+
 
 def measure_memorization(
     dataset: Any,
@@ -250,7 +291,9 @@ def measure_memorization(
         load_model(m) if isinstance(m, str) else m for m in ((target,) if reference is None else (target, reference))
     ]
     measured = _measured(dataset, splits, models, options or MemorizationOptions(), run or RunOptions())
-    layers, sides = _scores(measured)
+    backgrounds = _background_features(measured)
+    questions, not_asked = _questions(measured, backgrounds)
+    layers, sides = _scores(measured, backgrounds)
     own = [name for name in ("A", "B") if name in sides]
     targets = measured.targets
     alone = len(models) == 1
@@ -275,6 +318,8 @@ def measure_memorization(
         associations=tuple(_associations(measured)),
         membership=_membership(measured, sides),
         reconstruction=reconstruction,
+        factors=tuple(_factors(measured, questions)),
+        not_asked=not_asked,
     )
 
 
@@ -283,10 +328,13 @@ def _measured(
 ) -> _Measurement:
     images = open_images(dataset)
     divided = splits if isinstance(splits, HeldOutSplits) else HeldOutSplits.load_for(splits, images)
+    columns = columns_of(images)
+    if unknown := [name for name in options.factors if name not in columns and name != "all"]:
+        raise DatasetError(f"no column '{unknown[0]}'.{nearest(unknown[0], columns)}")  # before anything is encoded
     layers = list(options.layers) if options.layers else _usual_layers(models[0])
     if not options.layers and len(models) > 1 and _usual_layers(models[1]) != layers:
         raise ModelError(f"'{models[0].info.name}' and '{models[1].info.name}' have not the same layers")
-    labels, codes = np.unique(columns_of(images)[divided.label].astype(str), return_inverse=True)
+    labels, codes = np.unique(columns[divided.label].astype(str), return_inverse=True)
     crops = {
         name: remove_objects(images, divided.rows[name], options.removal, run.quiet)
         for name in ("A", "B", "held out") if len(divided.rows[name])
@@ -305,38 +353,91 @@ def _usual_layers(model: Any) -> list[str]:
     return ["trunk", *blocks] if blocks else names[-1:]
 
 
-def _scores(measured: _Measurement) -> tuple[list[LayerMemorization], dict[str, InferencePair]]:
+def _scores(
+    measured: _Measurement, backgrounds: _Backgrounds | None
+) -> tuple[list[LayerMemorization], dict[str, InferencePair]]:
     """Return the scores at every layer, and what is inferred at the last one, by split."""
     targets, options, seed = measured.targets, measured.options, measured.run.seed
-    fewest = min(len(crops) for crops in measured.crops.values())
-    fractions = [fraction for fraction in FRACTIONS if fraction == 1 or fraction * fewest >= _LEAST]
     labels = measured.codes[measured.public]
-    backgrounds = None
-    if len(measured.models) == 1 and options.reference != HELD_OUT:
-        backgrounds = _background_inference(measured)
+    said = None if backgrounds is None else backgrounds.inferences(targets, measured.codes)
     layers: list[LayerMemorization] = []
     sides: dict[str, InferencePair] = {}
     for layer in measured.layers:
-        parts = [
-            ModelFeatures({name: held[name][layer] for name in targets}, held["public"][layer])
-            for held in measured.features
-        ]
+        parts, fractions = measured.at(layer), measured.fractions
         if len(parts) > 1:
             score, controls, sides = score_model_pair(
                 parts[0], parts[1], targets, labels, options.k, fractions, seed, options.backend
             )
         else:
             score, controls, sides = score_model(
-                parts[0], targets, labels, options.k, fractions, seed, options.backend, backgrounds
+                parts[0], targets, labels, options.k, fractions, seed, options.backend, said
             )
         curve = confidence_curve([sides[name] for name in ("A", "B") if name in sides])
         layers.append(LayerMemorization(layer=layer, score=score, controls=controls, curve=tuple(curve)))
     return layers, sides
 
 
-def _background_inference(measured: _Measurement) -> dict[str, Inference]:
-    """Return what a classifier of backgrounds infers, by split; it learns from the backgrounds of public pictures."""
+def _questions(measured: _Measurement, backgrounds: _Backgrounds | None) -> tuple[list[FactorQuestion], dict[str, str]]:
+    """Return what is asked of each factor, the label first, and which cannot be asked and why; nothing by default."""
+    label, named = measured.splits.label, list(measured.options.factors)
+    if not named:
+        return [], {}
+    columns = columns_of(measured.images)
+    if "all" in named:
+        every = factor_table(columns).column_names
+        named = [name for name in every if len(np.unique(columns[name].astype(str))) > 1]
+    questions: list[FactorQuestion] = []
+    not_asked: dict[str, str] = {}
+    for name in dict.fromkeys([label, *named]):
+        try:
+            questions.append(_question(measured, backgrounds, columns, name))
+        except DatasetError as error:
+            not_asked[name] = str(error)
+    if not questions:
+        raise DatasetError(f"no factor can be asked: {next(iter(not_asked.values()))}")
+    return questions, not_asked
+
+
+def _question(
+    measured: _Measurement, backgrounds: _Backgrounds | None, columns: Mapping[str, NDArray[Any]], name: str
+) -> FactorQuestion:
+    """Return what is asked of a factor.
+
+    Raises:
+        DatasetError: it cannot be asked.
+    """
+    rows = {split: crops.rows for split, crops in measured.crops.items()}
+    question = factor_question(columns, name, rows, measured.public)
+    codes = np.full(len(measured.codes), -1)
+    codes[measured.public] = question.public
+    for split, mine in rows.items():
+        codes[mine] = question.targets[split]
+    if len(measured.models) == 1 and backgrounds is None:
+        unseen = [question.targets[split] for split in rows if split != "A"]
+        if unseen and len(missing := np.setdiff1d(question.targets["A"], np.concatenate(unseen))):
+            raise DatasetError(f"no picture that the model never saw has '{name}' {question.levels[missing[0]]}")
+    seen = np.concatenate([rows["A"], measured.public])
+    tests = factor_associations({name: codes[seen]}, measured.codes[seen], [name])
+    return replace(
+        question, backgrounds=None if backgrounds is None else backgrounds.inferences(question.targets, codes),
+        association=max((test.cramers_v for test in tests if test.p_value < 0.01), default=0.0),
+    )  # fmt: skip
+
+
+def _factors(measured: _Measurement, questions: Sequence[FactorQuestion]) -> list[FactorMemory]:
+    options, seed = measured.options, measured.run.seed
+    found: list[FactorMemory] = []
+    for layer in measured.layers if questions else ():
+        parts = measured.at(layer)
+        found += factor_memories(parts, questions, layer, options.k, measured.fractions, seed, options.backend)
+    return found
+
+
+def _background_features(measured: _Measurement) -> _Backgrounds | None:
+    """Return features of backgrounds, by split and of public pictures, where a classifier of them is the reference."""
     reference, run = measured.options.reference, measured.run
+    if len(measured.models) > 1 or reference == HELD_OUT:
+        return None
     backgrounds = remove_objects(measured.images, measured.public, measured.options.removal, run.quiet)
     if reference == PIXELS:
 
@@ -350,11 +451,9 @@ def _background_inference(measured: _Measurement) -> dict[str, Inference]:
         def encode(crops: ObjectFreeImages) -> FloatArray:
             return features_of(model, crops, [name], run.store, quiet=run.quiet).layers[name]
 
-    public, labels = encode(backgrounds), measured.codes[backgrounds.rows]
-    return {
-        name: infer_from_backgrounds(encode(crops), measured.targets[name], public, labels)
-        for name, crops in measured.crops.items()
-    }
+    return _Backgrounds(
+        encode(backgrounds), backgrounds.rows, {name: encode(crops) for name, crops in measured.crops.items()}
+    )
 
 
 def _inferences(measured: _Measurement, split: str, side: InferencePair) -> list[ImageInference]:

@@ -23,7 +23,8 @@ from torchmultiverse.cli.options import (
     option_sets,
     tabular,
 )
-from torchmultiverse.cli.output import interval, place, print_table, say
+from torchmultiverse.cli.output import for_people, interval, place, print_table, say
+from torchmultiverse.cli.study_out import show_study, with_provenance
 from torchmultiverse.tables import Table, share, text
 from torchmultiverse.tables import interval as interval_column
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 _SCORES = (
     text("layer"), interval_column("dv_100", "DV 100 %"), share("dv_20", "DV 20 %"), share("memorized"),
-    share("correlated"), share("misrepresented"), interval_column("held_out"),
+    share("correlated"), share("misrepresented"), interval_column("held_out"), text("factor"),
 )  # fmt: skip
 _SWEEP = (
     text("value"), text("layer"), interval_column("dv_100", "DV 100 %"), share("memorized"), share("misrepresented"),
@@ -79,6 +80,14 @@ class Reference:
         Path | None, typer.Option(help="Decoder of A, of 'train decoder --splits': draws what was inferred.")
     ] = None
     decoder_b: Annotated[Path | None, typer.Option(help="The same of B.")] = None
+    factor: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of which is asked, too, what of the removed object was remembered (its texture, pose, light); "
+            "may be repeated; all for every one. Default: the label alone.",
+            autocompletion=completion.columns,
+        ),
+    ] = None
     views: Annotated[
         int, typer.Option(min=0, help="Of each image, to tell members by their agreement (EncoderMI); as 6.")
     ] = 0
@@ -91,7 +100,11 @@ class Reference:
 
 @analyze_group.command(
     "dejavu",
-    epilog=examples("torchmultiverse analyze dejavu data/animals --splits sets.json --a ssl:a --b ssl:b --out memory"),
+    epilog=examples(
+        "torchmultiverse analyze dejavu data/animals --splits sets.json --a ssl:a --b ssl:b --out memory",
+        "torchmultiverse analyze dejavu data/animals --splits sets.json --a ssl:a --b ssl:b "
+        "--factor character_texture --factor camera_yaw --out memory",
+    ),
 )
 @tabular(_SCORES)
 @option_sets
@@ -114,7 +127,7 @@ def dejavu(
     features: Features = None,
 ) -> None:
     """Score what model A memorized of its pictures, with B as the reference and the other way round, or alone."""
-    from torchmultiverse.analyze import MemorizationOptions, RunOptions, measure_memorization
+    from torchmultiverse.analyze import MemorizationOptions, RunOptions, factor_memory_study, measure_memorization
     from torchmultiverse.report import write_report
 
     options = MemorizationOptions(
@@ -125,16 +138,22 @@ def dejavu(
         reference.reference,
         reference.decoders(),
         reference.views,
+        reference.factor or (),
     )
     found = measure_memorization(data, splits, a, b, options, RunOptions(seed, features_folder(features)))
+    asked = [(one.layer, found.label, one.score, one.controls.held_out) for one in found.layers]
+    asked += [
+        (one.layer, one.factor, one.score, one.controls.held_out)
+        for one in found.factors
+        if one.factor != found.label and not for_people()  # who see a page of factors with its own tables
+    ]
     rows = Table(_SCORES)
-    for one in found.layers:
-        whole, p = one.score.at(1.0), one.score.partition
-        held = one.controls.held_out
-        fifth = next((s.score for s in one.score.scores if s.fraction == 0.2), None)
+    for name, of, score, held in asked:
+        whole, p = score.at(1.0), score.partition
+        fifth = next((s.score for s in score.scores if s.fraction == 0.2), None)
         rows.add(
-            one.layer, (whole.score, whole.low, whole.high), fifth, p.memorized, p.correlated, p.misrepresented,
-            held and (held.score, held.low, held.high),
+            name, (whole.score, whole.low, whole.high), fifth, p.memorized, p.correlated, p.misrepresented,
+            held and (held.score, held.low, held.high), of,
         )  # fmt: skip
     print_table(rows)
     for name, one_of in found.membership.items():
@@ -143,6 +162,13 @@ def dejavu(
         say(f"note: {note}", "dim")
     found.save(out)
     place("page", write_report(found, out))
+    if found.factors:
+        study = with_provenance(factor_memory_study(found), seed)
+        study.save(out / "factors")
+        page = write_report(study, out / "factors")
+        if for_people():
+            show_study(study)
+        place("page of factors", page)
 
 
 @analyze_group.command(

@@ -59,6 +59,11 @@ def for_people() -> bool:
     return _FORMAT.get() == "table"
 
 
+def asked_format() -> TableFormat:
+    """Return the format that was asked for."""
+    return _FORMAT.get()
+
+
 def print_table(*tables: Table, people: RenderableType | None = None) -> None:
     """Print the tables of a command, which have the same columns, in the format that was asked for.
 

@@ -43,6 +43,17 @@ class ExperimentSize:
 
     examples: Annotated[int, typer.Option(min=1, help="Images in the rows.")] = 3
     samples_per_image: Annotated[int, typer.Option(min=2, help="Images drawn of each vector.")] = 4
+    epsilon: Annotated[
+        list[float] | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Of attacks: largest change of a pixel, of its range; may be repeated. Default: 0 to 0.25.",
+        ),
+    ] = None
+    target: Annotated[
+        str | None, typer.Option(help="Of attacks: class to be seen. Default: the one after each picture's own.")
+    ] = None
 
 
 @rcdm_group.command(
@@ -184,17 +195,6 @@ def experiments(
         list[Path] | None, typer.Option(help="Decoder of another layer, to compare with; may be repeated.")
     ] = None,
     label: Label = None,
-    epsilon: Annotated[
-        list[float] | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Of attacks: largest change of a pixel, of its range; may be repeated. Default: 0 to 0.25.",
-        ),
-    ] = None,
-    target: Annotated[
-        str | None, typer.Option(help="Of attacks: class to be seen. Default: the one after each picture's own.")
-    ] = None,
     seed: Seed = 0,
     features: Features = None,
 ) -> None:
@@ -219,7 +219,7 @@ def experiments(
             sampling.sampler,
             seed,
             label,
-            attack=AttackOptions(epsilon or EPSILONS, target),
+            attack=AttackOptions(extent.epsilon or EPSILONS, extent.target),
         )
         for folder in (decoder, *(against or ()))
     ]

@@ -6,12 +6,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from torchmultiverse.cli.output import for_people, place, print_table, say
-from torchmultiverse.study import Cell, Study
-from torchmultiverse.tables import Column, Table, interval, number, share
+from torchmultiverse.cli.output import asked_format, for_people, place, print_table, say
+from torchmultiverse.study import Cell, Section, Study
+from torchmultiverse.tables import Column, Table, encode, interval, number, share
 
-ROWS = (Column(("section",), "", unit="heading of the table"), Column(("row",), "", unit="its columns and values"))
-"""Keys of programs, for `tabular`: each line is an object of the columns of its own table."""
+ROWS = (
+    Column(("section",), "", unit="heading of the table"),
+    Column(
+        ("row",), "", unit="its columns and values; those that end in % are shares, 0 to 1; CSV has a column of each"
+    ),
+)
+"""Keys of programs, for `tabular`: in JSON each line is an object of the columns of its own table."""
 _MOST = 60
 """Lines of a table that people see in a terminal."""
 _ENDS = ("low %", "high %"), ("low", "high")
@@ -38,7 +43,7 @@ def with_provenance(study: Study, seed: int) -> Study:
     """Return a study that says by which command, from which seed and with which packages it was made."""
     from torchmultiverse.resources import versions
 
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    command = " ".join(["torchmultiverse", *sys.argv[1:]])  # argv[0] may be that of a module
     packages = ", ".join(f"{name} {version}" for name, version in versions(("torch", "timm")).items())
     return study.model_copy(update={"provenance": {"command": command, "seed": str(seed), "packages": packages}})
 
@@ -47,11 +52,7 @@ def show_study(study: Study) -> None:
     """Print the answer, the tables and the limits of a study; programs get the rows of all tables."""
     tables = [section for section in study.sections if section.table]
     if not for_people():
-        rows = Table(ROWS)
-        for section in tables:
-            for line in section.table:
-                rows.add(section.title, dict(line))
-        print_table(rows)
+        _print_for_programs(tables)
         say(study.headline)
         return
     say(study.headline, "bold")
@@ -63,6 +64,28 @@ def show_study(study: Study) -> None:
             say(f"  … and {len(section.table) - _MOST:,} more: on the page, and in its CSV", "dim")
     for note in study.notes:
         say(note, "dim")
+
+
+def _print_for_programs(sections: Sequence[Section]) -> None:
+    """Print all tables: in JSON rows within objects, in CSV one table of all columns, in Markdown one by one."""
+    form = asked_format()
+    if form == "md":
+        for section in sections:
+            sys.stdout.write(f"## {section.title}\n\n{encode([_table(section.table)], form)}\n")
+        return
+    if form == "csv":
+        names = list(dict.fromkeys(name for section in sections for line in section.table for name in line))
+        wide = Table([Column((key,), key) for key in ("section", *names)])
+        for section in sections:
+            for line in section.table:
+                wide.add(section.title, *(line.get(name) for name in names))
+        print_table(wide)
+        return
+    rows = Table(ROWS)
+    for section in sections:
+        for line in section.table:
+            rows.add(section.title, dict(line))
+    print_table(rows)
 
 
 def _table(lines: Sequence[Mapping[str, Cell]]) -> Table:

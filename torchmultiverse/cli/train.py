@@ -50,6 +50,7 @@ _HELD_OUT = (
     epilog=examples(
         "torchmultiverse train ssl data/animals --method vicreg --epochs 50 --out encoder",
         "torchmultiverse train ssl data/animals --method trex --head 2048-256 --unseen 10 --out encoder",
+        "torchmultiverse train ssl data/animals --from encoder --method supervised --epochs 20 --out tuned",
     ),
 )
 @loggable
@@ -68,6 +69,14 @@ def ssl(
             "'analyze transfer' asks for them. Default: all are seen."
         ),
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="Folder of an encoder, or FOLDER@EPOCH, of the same backbone and head, whose weights are the first "
+            "ones: fine-tuning; with --head none its trunk alone. Default: random weights.",
+        ),
+    ] = None,
 ) -> None:
     """Train an encoder with a projector, self-supervised or supervised; it is loaded as ssl:FOLDER."""
     from torchmultiverse.analyze import HeldOutSplits
@@ -77,7 +86,7 @@ def ssl(
     pictures = open_images(data)
     divided = None if splits is None else HeldOutSplits.load_for(splits, pictures)
     rows = None if divided is None else divided.seen_by(of)
-    folder = train_encoder(pictures, out, training, label, rows, unseen=_classes(unseen))
+    folder = train_encoder(pictures, out, training, label, rows, unseen=_classes(unseen), start=start)
     if divided is not None:  # so that what it memorized can be asked for without saying again what it saw
         (divided if of == "A" else divided.exchanged()).save(folder / "sets.json")
     place("encoder", f"ssl:{folder}")

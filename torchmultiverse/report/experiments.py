@@ -69,8 +69,13 @@ def _sheet(experiment: Experiment, gap: int = 2) -> bytes:
     return buffer.getvalue()
 
 
-def shown_table(table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return heads and cells of a table; the two ends of an interval stand below the number before them."""
+def shown_table(table: Sequence[Mapping[str, Any]], small: bool = False) -> dict[str, Any]:
+    """Return heads and cells of a table; the two ends of an interval stand below the number before them.
+
+    Args:
+        table: lines of the same columns.
+        small: numbers below a hundredth keep two digits that say something.
+    """
     if not table:
         return {"heads": [], "lines": []}
     every = list(table[0])
@@ -82,10 +87,10 @@ def shown_table(table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         cells = []
         for name in names:
             low, high = before.get(name, (name, name))
-            small = ""
+            ends = ""
             if low != name and line[low] is not None:
-                small = f"{_text(low, line[low])} – {_text(high, line[high])}"
-            cells.append((_text(name, line[name]), small, name not in words))
+                ends = f"{_text(low, line[low], small)} – {_text(high, line[high], small)}"
+            cells.append((_text(name, line[name], small), ends, name not in words))
         lines.append(cells)
     return {
         "heads": [
@@ -95,7 +100,7 @@ def shown_table(table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _text(name: str, value: Any) -> str:
+def _text(name: str, value: Any, small: bool) -> str:
     if isinstance(value, str):
         return value
     if value is None:
@@ -103,5 +108,5 @@ def _text(name: str, value: Any) -> str:
     if name.endswith("%"):
         return f"{100 * value:.1f}"
     if isinstance(value, float):
-        return f"{value:,.2f}" if abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
+        return f"{value:,.2f}" if not small or abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
     return f"{value:,}"

@@ -50,4 +50,11 @@ def _section(section: Section, anchor: str) -> dict[str, Any]:
         for row in section.pictures
     ]  # fmt: skip
     wide = max((len(row.inputs) + len(row.samples) for row in section.pictures), default=0) > 6
-    return {"of": section, "anchor": anchor, "charts": charts, "rows": rows, "wide": wide, **shown_table(section.table)}
+    return {
+        "of": section,
+        "anchor": anchor,
+        "charts": charts,
+        "rows": rows,
+        "wide": wide,
+        **shown_table(section.table, small=True),
+    }

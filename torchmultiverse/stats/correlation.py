@@ -41,7 +41,7 @@ def pearson(x: ArrayLike, y: ArrayLike, level: float = LEVEL) -> Pearson:
 
     >>> found = pearson([1, 2, 3, 4, 5, 6], [1, 3, 2, 4, 6, 5])
     >>> round(found.r, 3), round(found.low, 2), round(found.high, 2)
-    (0.886, 0.27, 0.99)
+    (0.886, 0.26, 0.99)
     """
     from scipy.stats import pearsonr
 

@@ -32,16 +32,17 @@ from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.store import ImageSet, columns_of, manifest_hash, open_images
 from torchmultiverse.train.augment import AugmentedViews, SmallCrops
 from torchmultiverse.train.ddm import DomainTerms, refuse_idle, terms_of
-from torchmultiverse.train.long_tail import long_tail_rows
 from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, Schedule, checkpoint_of, cosine, triangle
 from torchmultiverse.train.pairs import NEAR, check_pairs, neighbours_by
+from torchmultiverse.train.row_choice import levels_of, trained_rows
 from torchmultiverse.train.settings import COSINE, METHODS, SUPERVISED, EncoderTraining
+from torchmultiverse.train.starting import Start, start_from
 
 if TYPE_CHECKING:
     import torch
 
 
-class Views(Protocol):
+class ViewMaker(Protocol):
     """Gives views of each of some images."""
 
     def __call__(self, rows: NDArray[np.int64], epoch: int) -> tuple[torch.Tensor, ...]:
@@ -268,7 +269,7 @@ class EncoderObjective(Objective):
     def __init__(
         self,
         loss: SelfSupervisedLoss,
-        views: Views,
+        views: ViewMaker,
         count: int,
         training: EncoderTraining,
         labels: NDArray[np.int64] | None = None,
@@ -347,7 +348,7 @@ class EncoderObjective(Objective):
 
 def fit(
     loss: SelfSupervisedLoss,
-    views: Views,
+    views: ViewMaker,
     count: int,
     training: EncoderTraining,
     *,
@@ -401,6 +402,7 @@ def train_encoder(
     rows: NDArray[np.int64] | None = None,
     quiet: bool = False,
     unseen: Sequence[str] | int = (),
+    start: str | Path | None = None,
 ) -> Path:
     """Train an encoder on images; load it with ``load_model(f"ssl:{folder}")``.
 
@@ -416,13 +418,15 @@ def train_encoder(
         quiet: show no bar.
         unseen: classes that training does not see, or how many, drawn from the seed: what is then read of them says
             how far the encoder carries. They are written into ``config.json``.
+        start: folder of an encoder, or ``FOLDER@EPOCH``, whose trunk and head are the first weights: fine-tuning. With
+            no head in the settings its trunk alone. Its name and the hash of its weights are in ``config.json``.
 
     Returns:
         The folder.
 
     Raises:
         DatasetError: no such column, or the folder holds an encoder that was trained otherwise.
-        ModelError: no such backbone, model that pairs images, or option of the loss.
+        ModelError: no such backbone, model that pairs images, or option of the loss; or a start that does not fit.
         MissingExtra: lightly, timm or torchvision is not installed.
     """
     torch = tools.need("torch", "training an encoder", "ssl")
@@ -433,14 +437,15 @@ def train_encoder(
     chosen = np.arange(len(images)) if rows is None else np.asarray(rows)
     columns = columns_of(images)
     named = label or ("label" if "label" in columns else "character_name")
-    chosen, left_out = _rows(columns, chosen, training, named, unseen)
+    chosen, left_out = trained_rows(columns, chosen, training, named, unseen)
     labels: NDArray[np.int64] | None = None
     names: tuple[str, ...] = ()
     if training.method in SUPERVISED:
-        names, labels = _levels(columns, named, chosen)
-    domains = _levels(columns, training.ddm, chosen)[1] if training.ddm else None
+        names, labels = levels_of(columns, named, chosen)
+    domains = levels_of(columns, training.ddm, chosen)[1] if training.ddm else None
     folder = Path(out)
-    config = _config(training, images, chosen, named, left_out)
+    first = None if start is None else start_from(start, training)
+    config = _config(training, images, chosen, named, left_out, first)
     check_pairs(training.pairs, (folder / "model.pt").exists())  # before the folder is claimed
     _claim(folder, config, training)
     if (folder / "model.pt").exists():
@@ -448,6 +453,8 @@ def train_encoder(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
         module = build_encoder(config)
+        if first is not None:
+            first.fill(module)
         loss = _loss(module, training, len(names), len(chosen))
         terms = None if domains is None else terms_of(module, domains, training)
     views = _views(images, chosen, training, columns, quiet)
@@ -470,7 +477,12 @@ def train_encoder(
 
 
 def _config(
-    training: EncoderTraining, images: ImageSet, rows: NDArray[np.int64], label: str, unseen: Sequence[str]
+    training: EncoderTraining,
+    images: ImageSet,
+    rows: NDArray[np.int64],
+    label: str,
+    unseen: Sequence[str],
+    start: Start | None,
 ) -> dict[str, Any]:
     """Return what an encoder's folder says of its training."""
     config = {
@@ -481,6 +493,8 @@ def _config(
     }
     if training.method in SUPERVISED or unseen:
         config["label"] = label
+    if start is not None:
+        config["from"] = start.written()
     return {**config, "unseen": list(unseen)} if unseen else config
 
 
@@ -506,67 +520,13 @@ def _views(
     side = round(training.size * 1.25)
     pixels = image_array(images, rows, side, lambda image: image.resize((side, side)), quiet)
     near = training.pairs.startswith(NEAR)
-    pairs = _levels(columns, training.pairs, rows)[1] if training.pairs and not near else None
+    pairs = levels_of(columns, training.pairs, rows)[1] if training.pairs and not near else None
     partners = neighbours_by(training.pairs, images, rows, training.neighbours, quiet) if near else None
     whole, count = training.views
     small = SmallCrops(count, training.local_side, training.local_scale) if count else None
     return AugmentedViews(
         pixels, training.size, training.augment, training.smallest, training.seed, pairs, partners, small, whole
     )
-
-
-def _rows(
-    columns: Mapping[str, NDArray[Any]],
-    rows: NDArray[np.int64],
-    training: EncoderTraining,
-    label: str,
-    unseen: Sequence[str] | int,
-) -> tuple[NDArray[np.int64], list[str]]:
-    """Return the rows that are trained on, without classes left out and by a power law, and these classes."""
-    left_out = _left_out(columns, label, rows, unseen, training.seed)
-    if left_out:
-        rows = rows[~np.isin(columns[label][rows].astype(str), left_out)]
-    if training.pairs and not training.pairs.startswith(NEAR):
-        _levels(columns, training.pairs, rows)  # what cannot be is said before anything is written
-    if training.long_tail:
-        rng = np.random.default_rng((training.seed, 1))
-        codes = _levels(columns, training.long_tail, rows)[1]
-        rows = rows[long_tail_rows(codes, training.long_tail_power, rng)]
-    return rows, left_out
-
-
-def _levels(
-    columns: Mapping[str, NDArray[Any]], name: str, rows: NDArray[np.int64]
-) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return the levels of a column, and those of some rows as codes, (N,)."""
-    if name not in columns:
-        raise DatasetError(f"this training needs a column of classes; no '{name}'.{nearest(name, columns)}")
-    levels, codes = np.unique(columns[name][rows].astype(str), return_inverse=True)
-    return tuple(levels.tolist()), codes.astype(np.int64)
-
-
-def _left_out(
-    columns: Mapping[str, NDArray[Any]], name: str, rows: NDArray[np.int64], unseen: Sequence[str] | int, seed: int
-) -> list[str]:
-    """Return the classes that are left out, in the order of the alphabet.
-
-    Raises:
-        DatasetError: no such class, or fewer than two are left.
-    """
-    if not unseen:
-        return []
-    levels, _ = _levels(columns, name, rows)
-    if isinstance(unseen, int):
-        few = min(unseen, len(levels))
-        found = sorted(np.random.default_rng((seed, 19)).choice(np.array(levels), few, replace=False).tolist())
-    else:
-        found = sorted(set(unseen))
-    for one in found:
-        if one not in levels:
-            raise DatasetError(f"'{name}' has no level '{one}' that could be left out.{nearest(one, levels)}")
-    if len(levels) - len(found) < 2:
-        raise DatasetError(f"'{name}' has {len(levels)} levels; without {len(found)} fewer than two are left to learn")
-    return found
 
 
 def _claim(folder: Path, config: Mapping[str, Any], training: EncoderTraining) -> None:

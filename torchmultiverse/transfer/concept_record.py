@@ -97,7 +97,8 @@ def headline(results: ConceptResults) -> str:
     model, levels = results.baseline, results.data.levels.levels
     if len(levels) == 1:
         one = results.score(model, levels[0].name, results.most)
-        return f"{model} tells unseen classes apart in {_percent(one)} %, chance {_chance(results):.0f} %."
+        chance = 100 * _chances(results)[results.data.levels.levels[0].name]
+        return f"{model} tells unseen classes apart in {_percent(one)} %, chance {chance:.0f} %."
     lost = lost_to_distance(results, model)
     text = f"{model} loses {_points(lost)} points from the nearest to the farthest unseen classes"
     if not lost.low <= 0 <= lost.high:
@@ -133,8 +134,15 @@ def _percent(one: LevelScore) -> str:
     return f"{100 * one.accuracy:.1f} [{100 * one.low:.1f}, {100 * one.high:.1f}]"
 
 
-def _chance(results: ConceptResults) -> float:
-    return 100 * results.data.pictures[results.data.levels.levels[0].name].chance
+def _chances(results: ConceptResults) -> dict[str, float]:
+    """Return the chance of each level; that of what was seen may be of fewer classes."""
+    return {level.name: results.data.pictures[level.name].chance for level in results.data.levels.every}
+
+
+def _chance(results: ConceptResults) -> float | None:
+    """Return the chance of all levels; ``None`` where they differ, and a line of one height would be wrong."""
+    found = {round(one, 9) for one in _chances(results).values()}
+    return found.pop() if len(found) == 1 else None
 
 
 def _point(one: LevelScore, x: str | float) -> Point:
@@ -148,6 +156,9 @@ def _by_level(results: ConceptResults) -> Section:
         Series(name=model, points=tuple(_point(results.score(model, one.name, most), one.name) for one in levels))
         for model in results.models
     )
+    if _chance(results) is None:
+        points = tuple(Point(x=name, y=chance) for name, chance in _chances(results).items())
+        series = (*series, Series(name="chance", points=points, dashed=True))
     table: list[dict[str, Cell]] = []
     for model in results.models:
         for level in levels:
@@ -171,7 +182,7 @@ def _by_level(results: ConceptResults) -> Section:
         charts=(
             LineChart(
                 title="Accuracy by distance in meaning", x="level", y="accuracy", series=series,
-                chance=_chance(results) / 100,
+                chance=_chance(results),
             ),
         ),
         table=tuple(table),
@@ -195,7 +206,7 @@ def _few(results: ConceptResults) -> Iterator[Section]:
     }
     charts = tuple(
         LineChart(
-            title=model, x="pictures of each class", y="accuracy", log_x=True, chance=_chance(results) / 100,
+            title=model, x="pictures of each class", y="accuracy", log_x=True, chance=_chance(results),
             series=tuple(
                 Series(
                     name=name, dashed=name == SEEN,
@@ -484,12 +495,13 @@ def _facts(results: ConceptResults) -> dict[str, Cell]:
     data, options = results.data, results.options
     protocol, levels = options.protocol, data.levels
     first = data.pictures[levels.levels[0].name]
+    chance = ", ".join(f"{name} {100 * one:.1f}" for name, one in _chances(results).items())
     of_solver: Callable[[str], str] = {
         "lbfgs": "L-BFGS, the L2 penalty chosen on 20 %",
         "sgd": f"SGD as in the source: {protocol.trials} trials of rate and decay on 20 %, {protocol.epochs} epochs",
     }.get  # type: ignore[assignment]
     return {
-        "pictures": len(data.rows), "classes in a level": first.classes, "chance %": f"{_chance(results):.1f}",
+        "pictures": len(data.rows), "classes in a level": first.classes, "chance %": chance,
         "training pictures of a class": f"{min(p.fewest for p in data.pictures.values())} at least",
         "seen": f"{levels.seen_name}, {len(levels.seen)} concepts", "nouns": levels.wordnet,
         "concepts counted": levels.corpus, "levels (SHA-256)": levels.digest[:16],

@@ -395,7 +395,7 @@ def swap_of(
         name: float(answers @ np.bincount(codes[rows], minlength=size) / len(rows))
         for name, rows in (("phase", phase), ("amplitude", amplitude))
     }
-    chance["neither"] = 1 - chance["phase"] - chance["amplitude"]
+    chance["neither"] = max(0.0, 1 - chance["phase"] - chance["amplitude"])
     apart = follow["phase"].astype(np.float64) - follow["amplitude"]
     difference = max((paired_interval(apart, part) for part in clusters), key=lambda found: (found.p, found.error))
     return Swap(

@@ -31,6 +31,7 @@ Q, CONFIDENCE, DENSITY, SHUFFLED = (
 )
 NEIGHBOURS = 10
 _LEAST = 5  # pictures of a level that is shown
+_MOST_EMPTY = 0.5  # of test pictures without a score, above which nothing is concluded
 SOURCES = (
     "N. Kalibhat et al.: Measuring self-supervised representation quality for downstream classification using "
     "discriminative features, AAAI 2024.",
@@ -172,7 +173,12 @@ def _study(
     judgements: Mapping[str, Judgement | None],
 ) -> Study:  # fmt: skip
     mine, accuracy = judgements[Q], float(found.right.mean())
-    if mine is None:
+    if found.empty > _MOST_EMPTY:
+        headline = (
+            f"The Q-Score says nothing here: {found.empty:.0%} of the pictures have no active feature that is "
+            f"discriminative. Try a lower --epsilon, now {options.epsilon:g}, or --band-of live."
+        )
+    elif mine is None:
         headline = (
             f"The probe of {plain(label)} is right about {accuracy:.0%} of the pictures: nothing is left to tell."
         )
@@ -205,7 +211,9 @@ def _study(
             "accuracy": accuracy, "test pictures": len(found.rows), "groups": len(np.unique(found.groups)),
             "grouped by": plain(found.by) if found.by else "nothing", "epsilon": options.epsilon,
             "band": f"{options.band[0]:g} to {options.band[1]:g} ({options.of})",
-            "discriminative features": int(found.band.sum()), "features": found.active.size,
+            "discriminative features": int(found.band.sum()),
+            "of them never active": int((found.band & (found.active.activity() == 0)).sum()),
+            "features": found.active.size,
         },
         sections=(
             _compared(judgements), _activity(found), *_levels(features, label, options, found),

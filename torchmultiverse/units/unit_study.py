@@ -280,7 +280,7 @@ def _lines(kind: _Kind) -> list[dict[str, Cell]]:
             {
                 "kind": kind.name, "unit": unit.unit, "detects": _said(unit.expressions[0]) if known else "nothing",
                 "AUROC": _known(held_out.area), "low": ends[0], "high": ends[1], "IoU": _known(held_out.overlap),
-                "pictures": held_out.inside, "AUROC where searched": unit.areas[0] if known else None,
+                "pictures (other half)": held_out.inside, "AUROC where searched": unit.areas[0] if known else None,
                 "best single value": unit.best_single, "false-discovery rate": unit.q, "monosemanticity": float(alike),
                 "detector": "yes" if kind.detects(unit) else "no", "explained": "yes" if kind.explained(unit) else "no",
             }
@@ -406,8 +406,8 @@ def _by_factor(kind: _Kind) -> Section:
 
 def _table(kind: _Kind, lines: Sequence[Mapping[str, Cell]]) -> Section:
     mine = [line for line in lines if line["kind"] == kind.name]
-    mine.sort(key=lambda line: -float(line["AUROC"] or 0))
-    left_out = ("kind", "detector", "AUROC where searched", "false-discovery rate")
+    mine.sort(key=lambda line: (line["detector"] == "no", -float(line["AUROC"] or 0)))
+    left_out = ("kind", "AUROC where searched", "monosemanticity")
     return Section(
         title="The surest units",
         about=f"The {min(_SHOWN, len(mine))} units with the highest AUROC of {len(mine):,}; all are in units.csv.",
