@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from torchmultiverse.analyze import EPSILONS
 from torchmultiverse.analyze.decoders import ConditionedDecoder
 from torchmultiverse.analyze.experiment import Experiments
 from torchmultiverse.analyze.experiment_setup import ExperimentSetup
 from torchmultiverse.analyze.experiments import EXPERIMENTS, compare_layers, run_experiments
-from torchmultiverse.analyze.image_experiments import EPSILONS
 from torchmultiverse.documents import EncodedImage
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.features.extract import features_of

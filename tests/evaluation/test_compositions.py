@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluation import evaluate
 from torchmultiverse.evaluation.caption_prior import caption_facts, judged_alone
 from torchmultiverse.evaluation.composition_record import composition_study, score_compositions
-from torchmultiverse.evaluation.compositions import change_of, mean_score, questions, score_of
+from torchmultiverse.evaluation.compositions import change_of, mean_change, mean_score, questions, score_of
 from torchmultiverse.evaluation.registry import choose_protocol, load_protocol
 from torchmultiverse.models import ModelInfo, without_pictures
 from torchmultiverse.stats import Intervals, LevelPart, mean_of_levels
@@ -126,7 +127,8 @@ def test_relations_count_once_each() -> None:
     both = score_of(shared, "keen", Intervals())
     assert both is not None
     assert (both.accuracy, both.levels) == (1, 1), "'eating' is no relation of AR4T"
-    assert score.micro == pytest.approx(16 / 24)
+    assert score.micro == pytest.approx(8 / 16), "of the rows that count"
+    assert score.n == 16
     assert score.accuracy == pytest.approx(0.5), "'near' holds both ways and does not count"
     assert score.levels == 2
     assert score.clusters == 4, "rows of one photograph are not independent"
@@ -151,7 +153,82 @@ def test_attributes_need_twenty_five_rows() -> None:
     score = score_of(question, "right", Intervals())
     assert score is not None
     assert (score.accuracy, score.levels) == (1.0, 1)
-    assert score.micro == pytest.approx(25 / 49)
+    assert (score.micro, score.n) == (1.0, 25)
+
+
+def test_all_figures_are_of_the_rows_that_count() -> None:
+    """A mean over some levels beside n, ties or lost rows of all is a number of two samples."""
+    names = ("on", "near", "eating", "wearing", "behind", "under", "holding", "in")
+    rows = _relations(names, 5)
+    for number, row in enumerate(rows):
+        row["image_id"] = str(number)
+    before = Scripted("before", rows, lambda row, caption: 0.0 if row["relation_name"] in ("near", "on") else float(
+        row["caption"] == caption
+    ))  # fmt: skip
+    after = Scripted("after", rows, lambda row, caption: float(
+        (row["caption"] == caption) == (row["relation_name"] not in ("near", "in"))
+    ))  # fmt: skip
+    question, shared = questions(evaluate(_pictures(rows, "vg"), [before, after], quiet=True))
+    score, change = score_of(question, "before", Intervals()), change_of(question, "before", "after")
+    assert score is not None
+    assert change is not None
+    assert (score.n, score.clusters, score.levels) == (35, 35, 7), "'near' is left out"
+    assert score.ties == pytest.approx(5 / 35)
+    assert score.micro == pytest.approx(32.5 / 35)
+    assert (change.lost, change.gained, change.n) == (5, 0, 35), "a tie that is broken is half a row"
+    part = score_of(shared, "before", Intervals())
+    assert part is not None
+    assert 0 < part.levels < 7
+    assert part.n == part.clusters == 5 * part.levels
+    whole, moved = mean_score([question], "before"), mean_change([question], "before", "after")
+    assert whole is not None
+    assert moved is not None
+    assert whole.n == 35
+    assert [whole.micro, whole.ties] == pytest.approx([32.5 / 35, 5 / 35])
+    assert (moved.lost, moved.gained, moved.n) == (5, 0, 35)
+
+
+def test_a_mean_over_rows_is_not_shown_as_the_published_number() -> None:
+    rows = [{**row, "attribute_pair": "red_white", "benchmark": "VG-Attribution"} for row in _relations(("on",), 24)]
+    for row in rows:
+        del row["relation_name"]
+    right = Scripted("right", rows, lambda row, caption: float(row["caption"] == caption))
+    result = evaluate(_pictures(rows, "vga"), right, quiet=True)
+    assert [one.benchmark for one in questions(result)] == ["VG-Attribution, mean over rows"]
+    study = composition_study([(result, None)], ["right"])
+    assert [line["set"] for line in study.sections[0].table] == ["VG-Attribution, mean over rows"]
+    assert not [section for section in study.sections if section.reference]
+    assert any("no level of attribute_pair counts (none has 25 rows or more)" in note for note in study.notes)
+
+
+def test_a_model_without_captions_is_refused_before_the_first_picture(tmp_path: Any) -> None:
+    class Vectors:
+        info = ModelInfo("vectors", "encoder")
+        asked = 0
+
+        def encode_image(self, images: Any) -> Any:
+            self.asked += 1
+            return np.ones((len(images), 4), np.float32)
+
+    rows = _winoground()
+    oracle = Scripted("oracle", rows, lambda row, caption: float(row["caption"] == caption))
+    vectors = Vectors()
+    seen: list[Any] = []
+    oracle.score = lambda images, captions: seen.append(images)  # type: ignore[method-assign]
+    with pytest.raises(ModelError, match=r"'vectors' reads no captions, and 'winoground' asks about them on 'w'"):
+        score_compositions([_pictures(rows, "w")], [oracle, vectors], tmp_path, quiet=True)
+    assert (vectors.asked, seen) == (0, [])
+
+
+def test_captions_that_were_left_out_are_counted() -> None:
+    from torchmultiverse.evaluation.composition_record import _notes
+
+    rows = _orders()
+    bag = Scripted("bag", rows, lambda row, caption: 0.0)
+    result = evaluate(_pictures(rows, "coco"), bag, quiet=True)
+    dataset = result.provenance.dataset.model_copy(update={"facts": {"left_out": "3"}})
+    result.provenance = result.provenance.model_copy(update={"dataset": dataset})
+    assert any(note.startswith("coco: 3 captions of one word are not asked") for note in _notes([(result, None)], []))
 
 
 def test_orders_among_five_and_among_two() -> None:

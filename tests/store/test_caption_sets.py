@@ -16,7 +16,7 @@ from PIL import Image
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.scenes import normalised_caption
-from torchmultiverse.store import import_captions, open_dataset, verify
+from torchmultiverse.store import facts_of, import_captions, open_dataset, verify
 
 
 def _photo(file: Path, shade: int, size: tuple[int, int] = (40, 30)) -> None:
@@ -133,6 +133,7 @@ def test_word_orders_are_frozen(tmp_path: Path) -> None:
     import_captions(tmp_path / "coco", tmp_path / "other", "aro-order", seed=4)
     told = [[row["orders_caption"] for row in _rows(tmp_path / name)] for name in ("d", "same", "other")]
     assert told[0] == told[1] != told[2]
+    assert facts_of(open_dataset(tmp_path / "d").manifest)["left_out"] == "2", "one word each"
     lineage = json.loads((tmp_path / "d" / "manifest.json").read_text())["lineage"]
     assert lineage[0]["imported"]["seed"] == 3
     assert lineage[0]["imported"]["tagger"]
@@ -142,6 +143,27 @@ def test_flickr_by_its_file(tmp_path: Path) -> None:
     folder = order(tmp_path / "f", "flickr30k_val.json")
     import_captions(folder / "flickr30k_val.json", tmp_path / "d", "aro-order")
     assert {(row["benchmark"], row["split"]) for row in _rows(tmp_path / "d")} == {("Flickr30k-Order", "validation")}
+
+
+def test_a_split_that_no_file_has_is_refused(tmp_path: Path) -> None:
+    folder = order(tmp_path / "f")
+    for split in ("test2", "train", "val"):
+        with pytest.raises(DatasetError, match=rf"split = '{split}': test is right \(coco_karpathy_test.json\)"):
+            import_captions(folder, tmp_path / "d", "aro-order", split=split)
+    with pytest.raises(DatasetError, match="split = 'val': test is right"):
+        import_captions(folder / "coco_karpathy_test.json", tmp_path / "d", "aro-order", split="val")
+    (folder / "coco_karpathy_val.json").write_text((folder / "coco_karpathy_test.json").read_text())
+    with pytest.raises(DatasetError, match="split = 'test2': test or val is right"):
+        import_captions(folder, tmp_path / "d", "aro-order", split="test2")
+    assert len(import_captions(folder, tmp_path / "d", "aro-order", split="val")) == 2
+
+
+def test_an_id_of_winoground_comes_once(tmp_path: Path) -> None:
+    folder = winoground(tmp_path / "w")
+    lines = (folder / "examples.jsonl").read_text().replace('"id": 1', '"id": 0')
+    (folder / "examples.jsonl").write_text(lines)
+    with pytest.raises(DatasetError, match=r"examples.jsonl:2: id = 0 is that of .*examples.jsonl:1 too"):
+        import_captions(folder, tmp_path / "d", "winoground")
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,21 @@ def test_only_pictures_that_were_not_trained_on_are_scored(tmp_path: Path) -> No
     with pytest.raises(DatasetError, match=r"every picture would be trained on.*--test"):
         finetune(dataset=data, model=start, out=tmp_path / "out", hard_negatives=False, test=None, **more)
     assert not (tmp_path / "out").exists(), "refused before anything is trained"
+    with pytest.raises(DatasetError, match="absent") as caught:
+        finetune(
+            dataset=data, model=start, out=tmp_path / "out", hard_negatives=False, test=[tmp_path / "absent"], **more
+        )
+    assert "trained on" not in str(caught.value), "a folder that is not there has another remedy"
     wider = _dataset(tmp_path / "wider", ["Desert", "Snow"])
     finetune(dataset=data, model=start, out=tmp_path / "out", hard_negatives=False, test=[wider], **more)
     assert _scored(tmp_path / "out" / "results") == 8, "of 18, 9 were trained on; an empty one is not asked"
+    (tmp_path / "out" / "results").rename(tmp_path / "out" / "results1")
+    (tmp_path / "out" / "results-mine").mkdir()
+    more["learning_rate"] = 2e-5
+    with pytest.warns(UserWarning, match="holds a model of other settings, pictures or start; it is replaced"):
+        finetune(dataset=data, model=start, out=tmp_path / "out", hard_negatives=False, test=[wider], **more)
+    left = sorted(folder.name for folder in (tmp_path / "out").glob("results*"))
+    assert left == ["results", "results-mine"], "no results of the model that was there before"
 
 
 @pytest.mark.slow

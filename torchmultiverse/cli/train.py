@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,8 +136,9 @@ def finetune(
 ) -> None:
     """Fine-tune a CLIP model on captioned pictures, score it before and after, and make a page of what changed.
 
-    A run that was interrupted goes on; one that is finished is scored without training anew. On ARO, Winoground and
-    SPAR (data import) the page has the published table of fine-tuning on PUG: AR4T beside one's own numbers.
+    A run that was interrupted goes on; one that is finished is scored without training anew, one of other settings is
+    replaced, which is said. On ARO, Winoground and SPAR (data import) the page has the published table of fine-tuning
+    on PUG: AR4T beside one's own numbers.
     """
     from torchmultiverse.errors import DatasetError
     from torchmultiverse.evaluation import composition_results, composition_study
@@ -150,8 +152,9 @@ def finetune(
     ids = opened.table(["scene_id"])["scene_id"].to_pylist()
     seen = {ids[row] for row in rows}
     # Before anything is trained: a score on pictures of the training says what was remembered.
+    asked = [open_images(folder) for folder in test or [dataset]]
     try:
-        tests = [without(open_images(folder), seen) for folder in test or [dataset]]
+        tests = [without(pictures, seen) for pictures in asked]
     except DatasetError as error:
         raise DatasetError(
             f"{error}: every picture would be trained on. Give the dataset a split 'test', or name another with --test"
@@ -159,6 +162,7 @@ def finetune(
     tuned = tune(opened, model, out, training)
     say(f"fine-tuned: {tuned}")
     folders = [(pictures, out / f"results{k or ''}") for k, pictures in enumerate(tests)]
+    _remove_results(out, {folder for _, folder in folders})
     found = composition_results(folders, [model, tuned], seed=training.seed, embeddings=features_folder(features))
     for pictures in tests:
         say(f"scored on {len(pictures):,} pictures that were not trained on")
@@ -171,6 +175,16 @@ def finetune(
         show_study(study)
     print_table(*(board_table(result, names) for result, _ in found), people="")
     place("page", write_report(study, out))
+
+
+def _remove_results(out: Path, wanted: set[Path]) -> None:
+    """Remove results that an earlier call left, with other sets to test on: they are of another model."""
+    for folder in sorted(out.glob("results*")):
+        number = folder.name.removeprefix("results")
+        ours = not number or number.isdecimal()
+        if ours and folder not in wanted and not folder.is_symlink() and (folder / "results.parquet").is_file():
+            shutil.rmtree(folder)
+            say(f"removed: {folder}, results of an earlier call")
 
 
 @train_group.command(

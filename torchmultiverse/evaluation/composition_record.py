@@ -13,6 +13,7 @@ from torchmultiverse.evaluation.caption_prior import CaptionFacts, caption_facts
 from torchmultiverse.evaluation.compositions import (
     ARO,
     ARO_MEAN,
+    OVER_ROWS,
     PUBLISHED,
     Change,
     Question,
@@ -29,7 +30,7 @@ from torchmultiverse.evaluation.reference import tables
 from torchmultiverse.evaluation.registry import choose_protocol, load_protocol
 from torchmultiverse.evaluation.result import Result
 from torchmultiverse.evaluation.run import evaluate
-from torchmultiverse.models import ImageTextModel, Model, ModelInfo, Scorer, as_models, without_pictures
+from torchmultiverse.models import Classifier, ImageTextModel, Model, ModelInfo, Scorer, as_models, without_pictures
 from torchmultiverse.stats import Intervals
 from torchmultiverse.store import ImageSet, columns_of, dataset_name, open_images
 from torchmultiverse.study import Bar, BarChart, Cell, LineChart, Point, Section, Series, Study
@@ -112,22 +113,45 @@ def composition_results(
 
     Raises:
         DatasetError: a dataset that has nothing to ask.
-        ModelError: no models.
+        ModelError: no models, or one that reads no captions where they are asked about.
     """
     loaded = as_models(models)
     if not loaded:
         raise ModelError("no model to score")
+    asked_of = [(images, folder, _protocol(images, protocol)) for images, folder in datasets]
+    for images, _, asked in asked_of:  # before the first picture of any
+        _check_readers(loaded, asked, dataset_name(images))
     found: list[tuple[Result, CaptionFacts | None]] = []
-    for images, folder in datasets:
+    for images, folder, asked in asked_of:
         columns = columns_of(images)
-        asked = protocol if isinstance(protocol, Protocol) else None
-        asked = asked or (choose_protocol(tuple(columns)) if protocol == "auto" else load_protocol(str(protocol)))
         reads = blind and asked.kind in _OF_CAPTIONS
         readers = [model for model in loaded if isinstance(model, ImageTextModel | Scorer)]
         shown = [*loaded, *(without_pictures(model) for model in readers if reads)]
         result = evaluate(images, shown, asked, folder, seed=seed, quiet=quiet, embeddings=embeddings)
         found.append((result, _caption_facts(asked, columns, seed)))
     return found
+
+
+def _protocol(images: ImageSet, protocol: str | Protocol) -> Protocol:
+    if isinstance(protocol, Protocol):
+        return protocol
+    return choose_protocol(tuple(columns_of(images))) if protocol == "auto" else load_protocol(protocol)
+
+
+def _check_readers(models: Sequence[Model], protocol: Protocol, dataset: str) -> None:
+    """Check that each model can be asked.
+
+    Raises:
+        ModelError: one that reads no captions, where they are asked about, or that knows no classes either.
+    """
+    of_captions = protocol.kind in _OF_CAPTIONS
+    for model in models:
+        if isinstance(model, ImageTextModel | Scorer) or (isinstance(model, Classifier) and not of_captions):
+            continue
+        raise ModelError(
+            f"'{_info(model).name}' reads no captions, and '{protocol.name}' asks about them on '{dataset}': a model "
+            "of images and text is right, such as open_clip:ARCH/PRETRAINED or tiny:FOLDER"
+        )
 
 
 def _info(model: Model) -> ModelInfo:
@@ -217,7 +241,9 @@ def _all_changes(asked: Sequence[Question], mean_of: Sequence[Question], models:
 def _ordered(asked: Sequence[Question]) -> list[Question]:
     """Return questions in the order of the published tables, others after them."""
     place = {name: number for number, name in enumerate(PUBLISHED)}
-    return sorted(asked, key=lambda one: place.get(one.benchmark.partition(", shared")[0], len(place)))
+    return sorted(
+        asked, key=lambda one: place.get(one.benchmark.partition(", shared")[0].removesuffix(OVER_ROWS), len(place))
+    )
 
 
 def _accuracies(scores: Sequence[Score], blind: Mapping[tuple[str, str], Score | None]) -> Section:
@@ -244,7 +270,8 @@ def _accuracies(scores: Sequence[Score], blind: Mapping[tuple[str, str], Score |
     return Section(
         title="Accuracy",
         about="The number that each set's authors print: the mean over relations, or over pairs of attributes, each "
-        "counting once, where there are levels; else the mean over rows, which stands beside it. 'Without pictures' is "
+        "counting once, where there are levels; else the mean over rows, which stands beside it. Mean over rows, ties, "
+        "n and groups are those of the rows that count: levels that are left out are in none. 'Without pictures' is "
         "the same model shown a grey picture: what it reaches there is no merit of seeing. A tie is shared among those "
         "that tie; Winoground counts a strict preference alone.",
         charts=tuple(charts),
@@ -375,12 +402,23 @@ def _headline(scores: Sequence[Score], changes: Sequence[Change], models: Sequen
 
 def _notes(found: Sequence[tuple[Result, CaptionFacts | None]], asked: Sequence[Question]) -> tuple[str, ...]:
     """Return limits, and which sets of the published table are not here."""
-    here = {one.benchmark for one in asked}
+    here = {one.benchmark.removesuffix(OVER_ROWS) for one in asked}
     missing = [name for name in PUBLISHED if name not in here]
     of_photographs = len(missing) < len(PUBLISHED)
     notes = [f"Not here, and left out: {', '.join(missing)}."] if missing and of_photographs else []
     notes += [f"{result.provenance.dataset.name}: {note}" for result, _ in found for note in result.provenance.notes]
+    notes += [
+        f"{one.benchmark}: no level of {one.lacking.column} counts (none has {one.lacking.least} rows or more"
+        f"{' beside those that are left out' if one.lacking.leave_out else ''}), so this is not the mean over levels "
+        "that is published, and stands beside no published number."
+        for one in asked
+        if one.lacking is not None
+    ]
     for result, _ in found:
+        if left := result.provenance.dataset.facts.get("left_out"):
+            notes.append(
+                f"{result.provenance.dataset.name}: {left} captions of one word are not asked: no other order."
+            )
         if tagger := result.provenance.dataset.facts.get("tagger"):
             notes.append(
                 f"{result.provenance.dataset.name}: nouns and adjectives of the word orders were found by {tagger}; "

@@ -26,6 +26,8 @@ PUBLISHED = (
     "Winoground, group",
 )  # fmt: skip
 """What the published tables ask of one model, in their order."""
+OVER_ROWS = ", mean over rows"
+"""What the name of a benchmark ends in whose own number, a mean over levels, cannot be had."""
 _SPAR = {"position": "one animal", "relation": "two animals", "attribute": "two animals and their surfaces"}
 _WAYS = {"left/right": "left or right", "bottom/top": "bottom or top"}
 
@@ -40,6 +42,7 @@ class Question:
         line: of the leaderboard.
         macro: of which levels the mean is the benchmark's number; ``None`` for the mean over rows.
         shared: only those levels that training data have too.
+        lacking: levels of which the source takes the mean, where none of them counts here.
     """
 
     benchmark: str
@@ -47,6 +50,7 @@ class Question:
     line: LeaderboardRow
     macro: Macro | None
     shared: bool = False
+    lacking: Macro | None = None
 
     def rows(self, model: str) -> Rows | None:
         """Return the outcomes of a model; ``None`` where it was not asked."""
@@ -78,11 +82,11 @@ class Score:
     Attributes:
         benchmark, model: which.
         accuracy, low, high: the benchmark's own number, with a 95 % interval over its independent groups.
-        micro: mean over rows.
+        micro: mean over the rows that count.
         levels: relations, or pairs of attributes, whose means count; 0 where rows do.
-        ties: share of rows in which the model does not decide.
+        ties: share of the rows that count in which the model does not decide.
         chance: of a blind guess.
-        n, clusters: rows, and independent groups.
+        n, clusters: rows that count, and their independent groups.
         metric: of the question.
     """
 
@@ -107,8 +111,8 @@ class Change:
     Attributes:
         benchmark: which.
         difference, low, high: −1 to 1, with a 95 % interval over independent groups.
-        lost, gained: rows that only the first, and only the second, answers.
-        n: rows.
+        lost, gained: rows that count which only the first, and only the second, answers.
+        n: rows that count.
     """
 
     benchmark: str
@@ -137,11 +141,20 @@ def questions(result: Result, name: str | None = None) -> list[Question]:
     macro = Macro.model_validate(protocol["macro"]) if protocol.get("macro") else None
     lines = [line for line in leaderboard_rows(result) if line.task != AVERAGE]
     winoground = any(line.task == "winoground" for line in lines)
-    asked = [Question(_title(name, line, len(lines), winoground), view, line, macro) for line in lines]
+    asked = [_counting(Question(_title(name, line, len(lines), winoground), view, line, macro)) for line in lines]
     if macro is None or not macro.shared:
         return asked
     return asked + [replace(one, benchmark=f"{one.benchmark}, shared with {macro.shared_with}", shared=True)
-                    for one in asked]  # fmt: skip
+                    for one in asked if one.macro is not None]  # fmt: skip
+
+
+def _counting(question: Question) -> Question:
+    """Return a question, by another name where no level counts: the mean over rows is not the published number."""
+    every = [question.rows(facts.name) for facts in question.view.result.provenance.models]
+    asked = [rows for rows in every if rows is not None and len(rows)]
+    if question.macro is None or not asked or any(question.part(rows.correct, rows) is not None for rows in asked):
+        return question
+    return replace(question, benchmark=f"{question.benchmark}{OVER_ROWS}", macro=None, lacking=question.macro)
 
 
 def _spar_questions(view: RowView, name: str) -> list[Question]:
@@ -181,22 +194,24 @@ def score_of(question: Question, model: str, intervals: Intervals) -> Score | No
     rows = question.rows(model)
     if rows is None or not len(rows):
         return None
-    micro = float(rows.correct.mean())
-    clusters = len(np.unique(rows.clusters))
-    ties = float(((rows.correct > 0) & (rows.correct < 1)).mean())
-    part = None if question.macro is None else question.part(rows.correct, rows)
-    if part is None and question.shared:
-        return None
+    part = question.part(rows.correct, rows)
     if part is None:
-        low, high, _ = intervals.of_mean(rows.correct, rows.clusters if rows.clustered else None)
+        return None
+    values, micro = part.values, float(part.values.mean())
+    if question.macro is None:
+        low, high, _ = intervals.of_mean(values, rows.clusters if rows.clustered else None)
         accuracy, levels = micro, 0
     else:
         found = mean_of_levels([part], intervals.level)
         accuracy, low, high, levels = found.mean, found.low, found.high, found.levels
     return Score(
-        question.benchmark, model, accuracy, low, high, micro, levels, ties, question.line.chance, len(rows), clusters,
-        question.line.metric,
+        question.benchmark, model, accuracy, low, high, micro, levels, _ties(values), question.line.chance, len(values),
+        len(np.unique(part.clusters)), question.line.metric,
     )  # fmt: skip
+
+
+def _ties(values: NDArray[np.float64]) -> float:
+    return float(((values > 0) & (values < 1)).mean())
 
 
 def change_of(question: Question, before: str, after: str) -> Change | None:
@@ -206,34 +221,37 @@ def change_of(question: Question, before: str, after: str) -> Change | None:
         return None
     one, two = both
     difference = two.correct - one.correct
-    part = None if question.macro is None else question.part(difference, one)
-    if part is None and question.shared:
-        return None
+    part = question.part(difference, one)
     if part is None:
+        return None
+    if question.macro is None:
         _, clusters = np.unique(one.clusters, return_inverse=True)
         found = paired_interval(difference, clusters if one.clustered else None)
         mean, low, high = found.mean, found.low, found.high
     else:
         macro = mean_of_levels([part], differences=True)
         mean, low, high = macro.mean, macro.low, macro.high
-    lost, gained = int((difference < -0.5).sum()), int((difference > 0.5).sum())
-    return Change(question.benchmark, mean, low, high, lost, gained, len(difference))
+    return Change(question.benchmark, mean, low, high, *_lost_and_gained(part.values), len(part.values))
+
+
+def _lost_and_gained(differences: NDArray[np.float64]) -> tuple[int, int]:
+    return int((differences < -0.5).sum()), int((differences > 0.5).sum())
 
 
 def mean_change(asked: Sequence[Question], before: str, after: str) -> Change | None:
     """Return the change of the mean of several benchmarks, each counting once; ``None`` where one was not asked."""
-    parts, n = [], 0
+    parts = []
     for question in asked:
         both = question.view.pair(before, after, question.line)
         part = None if both is None else question.part(both[1].correct - both[0].correct, both[0])
         if part is None:
             return None
         parts.append(part)
-        n += len(part.values)
     if not parts:
         return None
     found = mean_of_levels(parts, differences=True)
-    return Change(ARO_MEAN, found.mean, found.low, found.high, 0, 0, n)
+    every = np.concatenate([part.values for part in parts])
+    return Change(ARO_MEAN, found.mean, found.low, found.high, *_lost_and_gained(every), len(every))
 
 
 def mean_score(asked: Sequence[Question], model: str) -> Score | None:
@@ -248,10 +266,10 @@ def mean_score(asked: Sequence[Question], model: str) -> Score | None:
     if not parts:
         return None
     found = mean_of_levels(parts)
-    micro = float(np.mean([own.correct.mean() for own in rows if own is not None]))
+    micro = float(np.mean([part.values.mean() for part in parts]))
     chance = float(np.mean([question.line.chance for question in asked]))
-    ties = float(np.mean([((own.correct > 0) & (own.correct < 1)).mean() for own in rows if own is not None]))
-    n = sum(len(own) for own in rows if own is not None)
+    ties = float(np.mean([_ties(part.values) for part in parts]))
+    n = sum(len(part.values) for part in parts)
     return Score(
         ARO_MEAN, model, found.mean, found.low, found.high, micro, found.levels, ties, chance, n, found.clusters
     )

@@ -115,7 +115,10 @@ def import_captions(
     if layout == "aro-order":
         tagger, name = parts_of_speech()
         tagged = {"seed": seed, "tagger": name}
-        items = list(_orders(file, lambda caption, rng: word_orders(caption, rng, tagger), seed))
+        left: list[str] = []
+        items = list(_orders(file, lambda caption, rng: word_orders(caption, rng, tagger), seed, left))
+        if left:
+            tagged["left_out"] = len(left)
     else:
         items = list(_READERS[layout](file))
     if not items:
@@ -197,13 +200,13 @@ def _described(source: Path, layout: str, split: str | None) -> Path:
     Raises:
         DatasetError: it is not there, or there are several.
     """
-    if source.is_file():
-        return source
     wanted = _FILES[layout]
     if layout == "aro-order" and split is not None:
-        wanted = tuple(name for name in wanted if split_of(name) == split_of(split)) or wanted
-    folders = (source, source / "data", source / "annotations")
-    found = [folder / name for name in wanted for folder in folders if (folder / name).is_file()]
+        _check_split(source, split)
+        wanted = tuple(name for name in wanted if split_of(name) == split_of(split))
+    if source.is_file():
+        return source
+    found = _found(source, wanted)
     if not found:
         there = "no such folder" if not source.is_dir() else f"none of {', '.join(wanted)} there"
         raise DatasetError(f"{source}: {there}; a set of the layout {layout} has such a file, or name it itself")
@@ -211,6 +214,27 @@ def _described(source: Path, layout: str, split: str | None) -> Path:
     if len(first) > 1:
         raise DatasetError(f"{source}: {first[0].name} and {first[1].name} are both there: name one of the files")
     return found[0]
+
+
+def _found(source: Path, names: Sequence[str]) -> list[Path]:
+    folders = (source, source / "data", source / "annotations")
+    return [folder / name for name in names for folder in folders if (folder / name).is_file()]
+
+
+def _check_split(source: Path, split: str) -> None:
+    """Check that word orders can be of a split: a file by its own name, a folder by the files in it.
+
+    Raises:
+        DatasetError: they cannot; names the splits that can be.
+    """
+    files = [source] if source.is_file() else _found(source, _FILES["aro-order"])
+    named = {split_of(file.name): file.name for file in files}
+    own = split_of(split) if split.isalpha() else None  # 'test2' is not 'test'
+    if None in named or (own is not None and (own in named or not named)):
+        return
+    known = ["val" if name == "validation" else str(name) for name in named] or ["test", "val"]
+    there = f" ({', '.join(named.values())})" if named else ""
+    raise DatasetError(f"split = '{split}': {' or '.join(known)} is right{there}.{nearest(split, known)}")
 
 
 def _split(file: Path, split: str | None) -> str:
@@ -291,7 +315,10 @@ def _attributions(file: Path) -> Iterator[_Item]:
     return _cropped(file, "VG-Attribution", label)
 
 
-def _orders(file: Path, shuffle: Callable[[str, np.random.Generator], list[str]], seed: int) -> Iterator[_Item]:
+def _orders(
+    file: Path, shuffle: Callable[[str, np.random.Generator], list[str]], seed: int, left: list[str]
+) -> Iterator[_Item]:
+    """Yield rows; captions that have no other order are left out, and added to ``left``."""
     benchmark = {"coco": "COCO-Order", "flic": "Flickr30k-Order"}.get(file.name[:4].lower(), f"{file.stem}-Order")
     for number, (place, entry) in enumerate(_entries(file)):
         name = _field(place, entry, "image", str)
@@ -303,14 +330,20 @@ def _orders(file: Path, shuffle: Callable[[str, np.random.Generator], list[str]]
             others = shuffle(caption, np.random.default_rng((seed, number, k)))
             if others:  # a caption of one word has no other order
                 orders.append([normalised_caption(caption), *others])
+            else:
+                left.append(caption)
         if orders:
             values = {"benchmark": benchmark, "caption": normalised_caption(captions[0])}
             yield _Item(name, place, {**values, "orders_caption": json.dumps(orders), "image_id": name})
 
 
 def _winoground(file: Path) -> Iterator[_Item]:
+    seen: dict[int, str] = {}
     for place, entry in _entries(file):
         number = _field(place, entry, "id", int)
+        if number in seen:  # the four pictures of both would be each other's pairs
+            raise DatasetError(f"{place}: id = {number} is that of {seen[number]} too; each once is right")
+        seen[number] = place
         names = [_field(place, entry, f"image_{k}", str) for k in (0, 1)]
         captions = [_field(place, entry, f"caption_{k}", str) for k in (0, 1)]
         tags = {name: str(entry[name]) for name in _TAGS if entry.get(name) not in (None, "")}

@@ -310,6 +310,7 @@ def facts_of(manifest: Manifest) -> dict[str, str]:
     imported = identity.get("imported")
     if isinstance(imported, Mapping) and imported.get("tagger"):
         facts["tagger"] = str(imported["tagger"])
+        facts["left_out"] = str(imported.get("left_out") or "")
     if manifest.engine is not None:
         facts["engine"] = " ".join(part for part in (manifest.engine.name, manifest.engine.version) if part)
     counts = Counter(asset.license for asset in manifest.assets if asset.license)

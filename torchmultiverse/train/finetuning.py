@@ -8,6 +8,7 @@ The published settings: ten epochs; each time an image is seen with its original
 from __future__ import annotations
 
 import json
+import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -121,7 +122,7 @@ def finetune(
     """Fine-tune and save a model; returns the model string that loads it.
 
     A run that was interrupted is continued by the same call; one that was finished, with the same model, pictures and
-    settings, is not run again.
+    settings, is not run again; another is replaced, with a warning.
 
     Args:
         dataset: images with a column ``caption``, and ``alt_caption``, ``negative_scene_id`` where there are.
@@ -152,6 +153,11 @@ def finetune(
     }  # fmt: skip
     if (finished := _finished(Path(out), model, facts)) is not None:
         return finished
+    if (Path(out) / TINY_WEIGHTS).is_file() and not (Path(out) / RUNNING).exists():
+        warnings.warn(
+            f"{out}: holds a model of other settings, pictures or start; it is replaced when this training is done",
+            stacklevel=2,
+        )
     loop = Loop(objective, settings, checkpoint=Path(out) / RUNNING, identity=facts, quiet=quiet).run()
     tuned = _save(Path(out), model, loaded, {**facts, "loss_first": loop.first_loss, "loss_last": loop.last_loss})
     loop.finish()
