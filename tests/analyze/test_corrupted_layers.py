@@ -10,12 +10,15 @@ import pytest
 from PIL import Image
 
 from torchmultiverse.analyze import CorruptedLayerOptions, RunOptions, analyze_corruptions, probe_corruptions
+from torchmultiverse.analyze.corrupted_layers import CorruptedLayers
+from torchmultiverse.analyze.corruption_record import layer_study
 from torchmultiverse.analyze.filter_comparison import DEEP, FLAT, PLAIN, REAL, compare_filters, scene_pairs
 from torchmultiverse.corruptions.spatial import in_air
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.models import ModelInfo, Preprocess
 from torchmultiverse.models.modules import ModuleClassifier
 from torchmultiverse.models.torch_tools import weights_hash
+from torchmultiverse.stats import Intervals
 from torchmultiverse.store import ImageList
 
 torch = pytest.importorskip("torch")
@@ -61,6 +64,7 @@ def test_the_layer_that_keeps_both_sides_survives_what_the_last_does_not() -> No
     gap = found.against_last(kept)
     assert gap.mean < 0
     assert found.chosen == kept
+    assert found.chosen_by_type[bright] == kept
     assert found.group_column == "world_name"
     assert found.chance == pytest.approx(0.5, abs=0.05)
 
@@ -74,6 +78,18 @@ def test_the_record_names_the_layer_and_keeps_published_numbers_apart() -> None:
     assert [line["error under corruptions %"] for line in reference.table] == [0.633, 0.58, 0.588, 0.59]
     assert any(note.startswith("No condition was compared") for note in study.notes)
     assert type(study).model_validate(study.model_dump()) == study
+
+
+def test_the_layer_of_a_type_is_that_of_the_validation_pictures() -> None:
+    """The best of the test pictures was named before: its error is flattered by the choice."""
+    found = CorruptedLayers(
+        "m", "d", "label", ("first", "last"), ("fog",), (1,), np.zeros((2, 4)),
+        np.array([[[[0.0, 0, 0, 0], [1, 1, 0, 0]]]]), np.zeros((1, 1, 2)), np.arange(4), "", 0.5, 8,
+        (1.0, 1.0), 1, (1,),
+    )  # fmt: skip
+    study = layer_study(found, (), Intervals(), CorruptedLayerOptions("fog", (1,)))
+    (line,) = next(section for section in study.sections if section.title == "Error by corruption and layer").table
+    assert (line["layer chosen by validation"], line["there %"]) == ("last", 0.5)
 
 
 class _Worlds(ImageList):
@@ -159,6 +175,14 @@ def test_without_depth_there_is_no_filter_with_depth() -> None:
 def test_errors_name_what_would_be_right() -> None:
     with pytest.raises(DatasetError, match=r"'fog_visibilty' is no condition.*fog_visibility"):
         compare_filters(_grid(), _Worlds(6), ["fog_visibilty"], run=QUIET)
+    with pytest.raises(DatasetError, match=r"'rain' does not vary in 'worlds'; what varies is fog_visibility, jpeg_q"):
+        compare_filters(_grid(), _Worlds(6), ["rain"], run=QUIET)
+    for asked in (None, ["fog_visibility"]):  # a name that is right was answered by "did you mean" itself
+        with pytest.raises(DatasetError, match=r"^no condition varies in '"):
+            compare_filters(_grid(), _halves(20), asked, run=QUIET)
+    one = ImageList([Image.new("RGB", (8, 8))] * 4, [{"label": "cat"}] * 4)
+    with pytest.raises(DatasetError, match=r"^'label' has 1 level; two classes are needed$"):
+        probe_corruptions(_sides(), one, CorruptedLayerOptions(label="label"), QUIET)
     with pytest.raises(DatasetError, match=r"no condition varies"):
         compare_filters(_grid(), _halves(20), run=QUIET)
     with pytest.raises(DatasetError, match=r"has no column 'lable'.*label"):

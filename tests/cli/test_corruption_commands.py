@@ -64,6 +64,7 @@ def test_layers_under_corruptions(pictures: Path, tmp_path: Path, capsys, monkey
 @pytest.mark.parametrize(
     ("options", "said"),
     [
+        (("--corruptions", ""), "no corruption is named"),
         (("--corruptions", "fogg"), "Did you mean 'fog'"),
         (("--corruptions", "fog_3d"), "the pictures have no depth"),
         (("--corruptions", "fog", "--severity", "0"), "1,3,5"),

@@ -209,7 +209,7 @@ def test_every_animal_with_an_imagenet_class_is_asked() -> None:
         assert (cell["n"], cell["accuracy"]) == (2 * len(animals), 1), space
     assert cell["candidates"] == len(animals)
     (note,) = result.provenance.notes
-    assert re.search(r": 2 of \d+ pictures are not asked: .*Crow have no ImageNet class", note)
+    assert re.search(r": 2 of \d+ pictures are not asked: .*Crow has no ImageNet class", note)
 
 
 def test_the_published_classes_stay_alone_and_other_spellings_are_read() -> None:
@@ -217,6 +217,13 @@ def test_the_published_classes_stay_alone_and_other_spellings_are_read() -> None
     published = _classes()
     assert class_map(sorted(published)) == published
     assert class_map(["Elephant", "Wolf"]) == published
+    named = class_map(["African elephant", "zebra"])
+    assert named["African elephant"] == [101, 385, 386]
+    assert "Elephant" not in named, "one class under two names would be two candidates"
+    both = class_map(["african elephant", "Asian elephant"])
+    assert both["Asian elephant"] == [385]
+    assert 385 not in both["african elephant"]
+    assert "African elephant" not in class_map(["African elephant", "Elephant"])
     known = class_map(["zebra", "giant_panda", "Crow", "WhiteShark", "Lion"])
     assert (known["zebra"], known["giant_panda"], known["WhiteShark"]) == ([340], [388], [2])
     assert "Zebra" not in known, "one class, one candidate"

@@ -3,6 +3,7 @@ error, an interval over pictures that are not independent, a folder of ImageNet-
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from torchmultiverse.errors import DatasetError, ModelError, SpecError
 from torchmultiverse.evaluation import CorruptionOptions, errors_under_corruptions, evaluate, evaluate_corruptions
 from torchmultiverse.evaluation.corruption_errors import (
     PLAIN,
+    Answers,
     Estimate,
     ModelErrors,
     against_published,
+    common_answers,
     corruption_error,
     estimate,
     mean_error,
@@ -27,6 +30,7 @@ from torchmultiverse.evaluation.corruption_errors import (
     relative_corruption_error,
     rise,
 )
+from torchmultiverse.evaluation.corruption_run import CorruptionErrors
 from torchmultiverse.evaluation.corruption_study import corruption_study
 from torchmultiverse.evaluation.imagenet import imagenet_names
 from torchmultiverse.evaluation.imagenet_c import alexnet_errors, published_on_imagenet_c
@@ -118,7 +122,8 @@ def test_the_average_is_that_of_the_leaderboard() -> None:
     (cell,) = result.cells(task="average")
     assert errors.errors()["contrast", 3] == pytest.approx(1 - cell["accuracy"])
     assert errors.cells["contrast", 3] == pytest.approx((1 - cell["accuracy"], 1 - cell["high"], 1 - cell["low"]))
-    assert errors.n == cell["n"]
+    assert errors.answers == cell["n"]
+    assert errors.pictures == len(set(result.rows["index"].to_pylist())) < errors.answers
     task = errors_under_corruptions(
         data, guess, CorruptionOptions("contrast", (3,), task="relation", side=48), quiet=True
     )
@@ -127,10 +132,19 @@ def test_the_average_is_that_of_the_leaderboard() -> None:
 
 def _errors(name: str, wrong: float, conditions: Sequence[tuple[str, int]], groups: int = 20) -> ModelErrors:
     rng = np.random.default_rng(len(name))
-    sums = rng.binomial(10, wrong, (len(conditions), 1, groups)).astype(float)
-    cells = {key: Estimate(float(part.mean() / 10), 0, 1) for key, part in zip(conditions, sums, strict=True)}
-    return ModelErrors(name, "classification", 0.999, 10 * groups, tuple(conditions), cells, sums,
-                       np.full((1, groups), 10.0))  # fmt: skip
+    errors = (rng.random((len(conditions), 10 * groups)) < wrong).astype(float)
+    return _planted(name, conditions, errors, np.arange(10 * groups))
+
+
+def _planted(
+    name: str, conditions: Sequence[tuple[str, int]], wrong: np.ndarray, index: np.ndarray,
+    setting: str = "class names", chance: float = 0.001,
+) -> ModelErrors:  # fmt: skip
+    """A model with given errors on given pictures; ten that follow each other are of one group."""
+    cells = {key: Estimate(float(part.mean()), 0, 1) for key, part in zip(conditions, wrong, strict=True)}
+    groups = np.array([str(number // 10) for number in index.tolist()], object)
+    answers = Answers("classification, top1", setting, chance, index, groups, wrong)
+    return ModelErrors(name, "classification", 1 - chance, tuple(conditions), cells, (answers,))
 
 
 def test_alexnet_has_an_mce_of_100() -> None:
@@ -173,6 +187,68 @@ def test_a_ratio_to_a_baseline_is_paired() -> None:
     few = mean_ratio(_errors("a", 0.3, conditions, 3), _errors("bc", 0.3, conditions, 3), intervals, ["fog"], [1])
     assert few is not None
     assert few[1:] == (None, None), "three groups say nothing"
+
+
+def test_a_ratio_is_of_the_pictures_that_both_were_asked_about() -> None:
+    """Same sizes of groups, other pictures: the ratio was one of two sets of pictures, with an interval that paired
+    nothing."""
+    conditions = [PLAIN, ("fog", 1)]
+    index, later = np.arange(100), np.arange(50, 150)
+    of_first = np.stack([np.zeros(100), np.where(index < 50, 1.0, 0.2)])
+    of_second = np.stack([np.zeros(100), np.where(later < 100, 0.4, 0.0)])
+    first = _planted("first", conditions, of_first, index)
+    second = _planted("second", conditions, of_second, later, "any-of-set", 0.01)
+    ratio = mean_ratio(first, second, Intervals(), ["fog"], [1])
+    assert ratio is not None
+    assert ratio.value == pytest.approx(0.5), (
+        "0.2 over 0.4 where both were asked; 0.6 over 0.2 is of different pictures"
+    )
+    assert relative(first, second, Intervals(), mean_error(["fog"], [1])).value == pytest.approx(0.5)
+    mine, theirs = common_answers(first, second)
+    assert mine.pictures == theirs.pictures == 50
+    assert mine.groups == 5
+    found = CorruptionErrors("planted", ("fog",), (1,), (first, second), {}, None, False, False,
+                             CorruptionOptions("fog", (1,), baseline="second"))  # fmt: skip
+    study = corruption_study(found, Intervals())
+    line = next(row for row in study.sections[0].table if row["model"] == "first" and "relative" in str(row["what"]))
+    assert (line["value %"], line["n"]) == (pytest.approx(0.5), 50)
+    assert any("of the 50 answers that both gave" in note for note in study.notes)
+    assert any("first and second do not choose among the same classes" in note for note in study.notes)
+
+
+def test_models_without_a_common_picture_are_not_divided() -> None:
+    conditions = [PLAIN, ("fog", 1)]
+    first = _planted("first", conditions, np.ones((2, 20)), np.arange(20))
+    second = _planted("second", conditions, np.ones((2, 20)), np.arange(20, 40))
+    with pytest.raises(DatasetError, match="'first' and 'second' were asked about no picture that both have"):
+        mean_ratio(first, second, Intervals(), ["fog"], [1])
+    found = CorruptionErrors("planted", ("fog",), (1,), (first, second), {}, None, False, False,
+                             CorruptionOptions("fog", (1,), baseline="second"))  # fmt: skip
+    study = corruption_study(found, Intervals())
+    line = next(row for row in study.sections[0].table if row["model"] == "first" and "relative" in str(row["what"]))
+    assert line["value %"] is None
+    assert any(note.startswith("first: no error relative to second") for note in study.notes)
+
+
+@pytest.mark.parametrize(
+    ("fog", "snow", "blur", "said"),
+    [
+        (0.2, 0.2, 0.1, "no type makes one err more than on plain pictures"),
+        (0.4, 0.4, 0.4, "all 3 types cost one alike"),
+        (0.4, 0.4, 0.3, "2 types cost one most, alike: fog, snow"),
+        (0.4, 0.5, 0.3, "the costliest for one is snow"),
+    ],
+)
+def test_the_headline_names_the_costliest_type_where_there_is_one(
+    fog: float, snow: float, blur: float, said: str
+) -> None:
+    conditions = [PLAIN, ("fog", 1), ("snow", 1), ("gaussian_blur", 1)]
+    errors = np.repeat(np.array([[0.2], [fog], [snow], [blur]]), 40, 1)
+    one = _planted("one", conditions, errors, np.arange(40))
+    found = CorruptionErrors("planted", one.names, (1,), (one,), {}, None, False, False, CorruptionOptions("fog", (1,)))
+    headline = corruption_study(found, Intervals()).headline
+    assert said in headline
+    assert ("costliest" in headline) == (snow == 0.5)
 
 
 # Folders as ImageNet-C has them --------------------------------------------------------------------------
@@ -225,11 +301,30 @@ def test_part_of_imagenet_c_gives_no_mce(tmp_path: Path) -> None:
     notes = corruption_study(found, Intervals()).notes
     assert any(note.startswith("No mCE") for note in notes)
     assert any("--plain" in note for note in notes)
-    with pytest.raises(DatasetError, match=r"has no blur|has no gaussian_blur/1"):
+    there = r"It has snow, fog at severities 1, 2, 3, 4, 5: --corruptions snow,fog --severity 1,2,3,4,5$"
+    with pytest.raises(DatasetError, match=rf"has no gaussian_blur/1, nor 4 others\. {there}"):
         errors_under_corruptions(root, model, CorruptionOptions("gaussian_blur"), quiet=True)
+    for severity in (2, 3, 4):
+        shutil.rmtree(root / "weather" / "fog" / str(severity))
+    parts = r"It has snow at severities 1, 2, 3, 4, 5; fog at severities 1, 5: --corruptions snow,fog --severity 1,5$"
+    with pytest.raises(DatasetError, match=rf"has no fog/2, nor 2 others\. {parts}"):
+        errors_under_corruptions(root, model, CorruptionOptions(), quiet=True)
     (next(root.glob("weather/fog/5/*/*.png"))).unlink()
     with pytest.raises(DatasetError, match=r"fog/5 has other pictures.*7 instead of 8"):
-        errors_under_corruptions(root, model, quiet=True)
+        errors_under_corruptions(root, model, CorruptionOptions(severities=(1, 5)), quiet=True)
+
+
+def test_a_plain_folder_of_other_pictures_is_named_itself(tmp_path: Path) -> None:
+    root = _imagenet_c(tmp_path / "c", ["fog"])
+    next((tmp_path / "plain").glob("*/*.png")).unlink()
+    asked = CorruptionOptions(severities=(1,), plain=tmp_path / "plain")
+    with pytest.raises(DatasetError, match=r"^--plain: .*plain has other pictures than the first folder: 7 instead"):
+        errors_under_corruptions(root, as_model(_seven, classes=imagenet_names()), asked, quiet=True)
+
+
+def test_no_corruption_at_all_is_no_question() -> None:
+    with pytest.raises(SpecError, match="no corruption is named; all, imagenet-c, noise"):
+        errors_under_corruptions(_squares(4), _ByBrightness(), CorruptionOptions(""), quiet=True)
 
 
 def test_other_datasets_have_no_mce_and_say_why() -> None:

@@ -57,6 +57,14 @@ def test_pictures_are_those_of_the_functions_in_any_order(tmp_path: Path) -> Non
     assert found.table().equals(folder.table())
 
 
+def test_a_broken_picture_is_named_by_its_file(tmp_path: Path) -> None:
+    _folder(tmp_path)
+    (tmp_path / "cat" / "1.png").write_bytes(b"no picture")
+    for images in (ImageFolder(tmp_path), ImageSubset(ImageFolder(tmp_path), np.array([0, 1]))):
+        with pytest.raises(DatasetError, match=r"cat.1\.png"):
+            list(CorruptedImages(images, "fog", 1).iter_images())
+
+
 def test_pictures_in_memory_are_as_those_of_files(tmp_path: Path) -> None:
     first = CorruptedImages(ImageList(_images(), [{"label": "cat"}] * 3), "fog", 3)
     again = CorruptedImages(ImageList(_images(), [{"label": "cat"}] * 3), "fog", 3)

@@ -4,13 +4,14 @@ takes pictures which a wider one could not take, or one that changes when anothe
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.scenes import Spec, parse_spec, said_name
-from torchmultiverse.transfer.ladder_classes import label_column, matched, unseen_classes
+from torchmultiverse.transfer.ladder_classes import label_column, matched, read_label_map, unseen_classes
 from torchmultiverse.transfer.ladder_groups import grouped, narrow_levels, parse_groups, plans_of, without_plans
 from torchmultiverse.transfer.ladder_rows import check_enough, draw, most_per_class, own_count, supports
 from torchmultiverse.transfer.ladder_scenes import frame_of, step_spec
@@ -177,5 +178,14 @@ def test_classes_are_matched_by_name_synonym_synset_and_map() -> None:
     assert unseen_classes(list("abc"), None, rng) == []
     with pytest.raises(DatasetError, match="0 or 2 to 6 can be kept out"):
         unseen_classes(list("abcdefgh"), 7, rng)
+    with pytest.raises(DatasetError, match=r"--unseen 2: of 2 classes none can be kept out.*; --unseen 0 is right"):
+        unseen_classes(list("ab"), 2, rng)
+    with pytest.raises(DatasetError, match=r"--unseen 3: of 4 classes 0 or 2 can be kept out"):
+        unseen_classes(list("abcd"), 3, rng)
+
+
+def test_a_label_map_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"^--label-map .*nosuch\.json: no such file"):
+        read_label_map(tmp_path / "nosuch.json")
     with pytest.raises(DatasetError, match="--label kind"):
         label_column({"label": np.array(["a", "b"])}, "kind", "--label")

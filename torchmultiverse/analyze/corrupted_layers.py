@@ -72,6 +72,7 @@ class CorruptedLayers:
         penalties: of the probes, L.
         chosen: the layer that the validation pictures prefer under corruptions, at the middle severity: its error on
             the test pictures is not flattered by the choice.
+        chosen_by_type: the same for each corruption, as many as names.
     """
 
     model: str
@@ -89,6 +90,7 @@ class CorruptedLayers:
     train: int
     penalties: tuple[float, ...]
     chosen: int
+    chosen_by_type: tuple[int, ...]
 
     def mean_error(self, layer: int, intervals: Intervals) -> Paired:
         """Return the mean error over corruptions and severities at a layer, with its interval over groups."""
@@ -132,13 +134,13 @@ def probe_corruptions(
     known = _Known(loaded, images, plain, [probe for probe, _ in fitted], target, options.side, run)
     shape = (len(names), len(severities), len(plain.layers))
     wrong, shift = np.zeros((*shape, len(parts.test))), np.zeros(shape)
-    chosen_by = np.zeros(len(plain.layers))
+    preferred = np.zeros((len(names), len(plain.layers)))
     total = len(names) * (len(severities) * len(parts.test) + len(parts.validation))
     with progress_bar(run.quiet) as progress:
         bar = progress.add_task("corruptions", total=total)
         for row, name in enumerate(names):
             progress.update(bar, description=name)
-            chosen_by += known.under(name, middle, parts.validation)[0].mean(1) / len(names)
+            preferred[row] = known.under(name, middle, parts.validation)[0].mean(1)
             progress.advance(bar, len(parts.validation))
             for column, severity in enumerate(severities):
                 progress.update(bar, description=f"{name} {severity}")
@@ -153,7 +155,7 @@ def probe_corruptions(
         plain.model, dataset_name(images), target.factor, tuple(plain.layers), names, severities, before,
         wrong, shift, np.unique(parts.groups[parts.test], return_inverse=True)[1], parts.by,
         1 - float(np.bincount(codes).max() / len(codes)), len(parts.train), tuple(penalty for _, penalty in fitted),
-        int(chosen_by.argmin()),
+        int(preferred.mean(0).argmin()), tuple(preferred.argmin(1).tolist()),
     )  # fmt: skip
 
 
@@ -197,8 +199,11 @@ def label_target(images: ImageSet, label: str | None) -> FactorTarget:
     elif label not in columns:
         raise DatasetError(f"'{dataset_name(images)}' has no column '{label}'.{nearest(label, columns)}")
     target = factor_target(columns, label)
-    if target.numbers is not None or len(target.levels) < 2:
-        raise DatasetError(f"'{label}' has {len(target.levels) or 'too many'} levels; a column of classes is right")
+    if target.numbers is not None:
+        raise DatasetError(f"'{label}' has too many levels; a column of classes is right")
+    if len(target.levels) < 2:
+        some = "1 level" if target.levels else "no level"
+        raise DatasetError(f"'{label}' has {some}; two classes are needed")
     return target
 
 

@@ -31,6 +31,7 @@ from torchmultiverse.store import (
     ImageList,
     ImageSet,
     columns_of,
+    dataset_name,
     factor_table,
     fitted_depth,
     open_images,
@@ -162,11 +163,15 @@ FACTOR_COLUMNS = frozenset(factor.column for factor in FACTORS)
 def _conditions(images: ImageSet, asked: Sequence[str] | None) -> tuple[str, ...]:
     there = condition_columns(images)
     for name in asked or ():
-        if name not in there:
+        if name not in COUNTERPARTS:
             near = nearest(name, there or COUNTERPARTS)
-            raise DatasetError(f"'{name}' is no condition that varies and that a filter stands for.{near}")
+            raise DatasetError(f"'{name}' is no condition that a filter stands for.{near}")
+    of = dataset_name(images)
     if not there:
-        raise DatasetError(f"no condition varies: render some of {', '.join(COUNTERPARTS)} at two levels")
+        raise DatasetError(f"no condition varies in '{of}': render some of {', '.join(COUNTERPARTS)} at two levels")
+    for name in asked or ():
+        if name not in there:
+            raise DatasetError(f"'{name}' does not vary in '{of}'; what varies is {', '.join(there)}")
     return tuple(asked) if asked else there
 
 

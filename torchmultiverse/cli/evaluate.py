@@ -138,7 +138,7 @@ def run(
     from torchmultiverse.models import model_strings
 
     if corrupting.corruptions is not None:
-        _corrupted(dataset, model_strings(model), encoding, corrupting, out, protocol, seed)
+        _corrupted(dataset, model_strings(model), encoding, corrupting, corrupting.corruptions, out, protocol, seed)
         return
     result = evaluate(
         dataset, model_strings(model), protocol=protocol, out=out, seed=seed, embeddings=encoding.folder,
@@ -155,8 +155,9 @@ def run(
 
 
 def _corrupted(
-    dataset: Path, models: list[str], encoding: Encoding, asked: Corrupting, out: Path, protocol: str, seed: int
-) -> None:
+    dataset: Path, models: list[str], encoding: Encoding, asked: Corrupting, corruptions: str, out: Path,
+    protocol: str, seed: int,
+) -> None:  # fmt: skip
     """Score models under corruptions, and write the page."""
     from torchmultiverse.cli.study_out import finish
     from torchmultiverse.corruptions import parse_severities
@@ -165,7 +166,7 @@ def _corrupted(
 
     check_folder(out)
     options = CorruptionOptions(
-        asked.corruptions or "all", parse_severities(asked.severity), asked.baseline, None, asked.side or None,
+        corruptions, parse_severities(asked.severity), asked.baseline, None, asked.side or None,
         asked.plain, protocol, encoding.precision, encoding.batch or "auto",
     )  # fmt: skip
     finish(evaluate_corruptions(dataset, models, options, seed, encoding.folder), out, seed)

@@ -115,7 +115,7 @@ def corruption_names(words: str | Iterable[str] = "all", depth: bool = True) -> 
         depth: whether the pictures have depth; without it ``all`` is what needs none.
 
     Raises:
-        SpecError: no such type, one that is left out, or one that needs depth where there is none.
+        SpecError: none is named, no such type, one that is left out, or one that needs depth where there is none.
 
     Example:
         >>> corruption_names("blur,fog")
@@ -132,6 +132,8 @@ def corruption_names(words: str | Iterable[str] = "all", depth: bool = True) -> 
             raise SpecError(f"corruption '{word}' is not built: it {LEFT_OUT[word]}")
         else:
             raise SpecError(f"no corruption '{word}'.{nearest(word, ['all', *SETS, *CORRUPTIONS])}")
+    if not found:
+        raise SpecError(f"no corruption is named; {', '.join(['all', *SETS])} or names of types are right")
     if missing := [name for name in found if CORRUPTIONS[name].needs_depth and not depth]:
         raise SpecError(
             f'{", ".join(missing)}: the pictures have no depth. Render them with "passes": ["rgb", "depth"] in '

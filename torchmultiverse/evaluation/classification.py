@@ -109,7 +109,9 @@ def _mapped(whole: Task, column: str, groups: Mapping[str, Sequence[int]]) -> Ta
     if unknown and not keep.any():
         excluded = {f"no value of {column} is an ImageNet class: {', '.join(unknown[:5])}": len(keep)}
     elif unknown:
-        excluded = {f"{', '.join(unknown[:12])} have no ImageNet class": int((~keep).sum())}
+        excluded = {
+            f"{', '.join(unknown[:12])} {'has' if len(unknown) == 1 else 'have'} no ImageNet class": int((~keep).sum())
+        }
     kept = whole.only(keep)
     candidates = tuple(sorted(groups))
     labels = np.array([candidates.index(name) for name in names[kept.labels]], dtype=np.int64)

@@ -7,14 +7,15 @@ models, so that a rise or a ratio has the interval of what is paired. Pure.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluation.paired import RowView
+from torchmultiverse.evaluation.paired import Rows, RowView
 from torchmultiverse.evaluation.ranking import LeaderboardRow
 from torchmultiverse.evaluation.result import AVERAGE, Result
 from torchmultiverse.stats import MIN_CLUSTERS, Intervals, coded, expanded_tail, wilson
@@ -34,27 +35,78 @@ class Estimate(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Answers:
+    """What one task asked of a model; N answers.
+
+    Attributes:
+        task: what tells it from others that count for themselves.
+        setting: how answers were read, such as ``class names`` or ``any-of-set``.
+        chance: accuracy of a blind guess.
+        index: row of each picture in the dataset, (N,), ascending.
+        groups: name of the independent group of each, (N,).
+        wrong: errors by condition, (K, N).
+    """
+
+    task: str
+    setting: str
+    chance: float
+    index: NDArray[np.int64]
+    groups: NDArray[np.object_]
+    wrong: NDArray[np.float64]
+
+    def only(self, kept: NDArray[np.int64], groups: NDArray[np.object_]) -> Answers:
+        """Return some of the answers, in groups that are given."""
+        return replace(self, index=self.index[kept], groups=groups, wrong=self.wrong[:, kept])
+
+
+@dataclass(frozen=True)
 class ModelErrors:
     """What became of one model.
 
     Attributes:
         model, question: name of the model, and what it was asked.
         chance: error of a blind guess.
-        n: pictures, of all tasks.
         conditions: what was asked under, K of them; `PLAIN` first where plain pictures were asked.
         cells: error under each, with the interval of its own.
-        wrong: errors by condition, task and group, summed, (K, T, G).
-        sizes: pictures by task and group, (T, G).
+        tasks: answers of each task, T of them.
     """
 
     model: str
     question: str
     chance: float
-    n: int
     conditions: tuple[Condition, ...]
     cells: Mapping[Condition, Estimate]
-    wrong: NDArray[np.float64]
-    sizes: NDArray[np.float64]
+    tasks: tuple[Answers, ...]
+
+    @property
+    def answers(self) -> int:
+        """Number of answers, of all tasks: a picture that several tasks ask about counts in each."""
+        return sum(len(one.index) for one in self.tasks)
+
+    @property
+    def pictures(self) -> int:
+        """Number of different pictures."""
+        return len(np.unique(np.concatenate([one.index for one in self.tasks])))
+
+    @cached_property
+    def _codes(self) -> list[NDArray[np.int64]]:
+        codes = coded(np.concatenate([one.groups for one in self.tasks]))[1]
+        return np.split(codes, np.cumsum([len(one.index) for one in self.tasks])[:-1])
+
+    @cached_property
+    def sizes(self) -> NDArray[np.float64]:
+        """Answers by task and group, (T, G)."""
+        count = int(max(codes.max() for codes in self._codes)) + 1
+        return np.array([np.bincount(codes, minlength=count) for codes in self._codes], np.float64)
+
+    @cached_property
+    def wrong(self) -> NDArray[np.float64]:
+        """Errors by condition, task and group, summed, (K, T, G)."""
+        count = self.sizes.shape[1]
+        return np.array(
+            [[np.bincount(codes, one.wrong[k], count) for one, codes in zip(self.tasks, self._codes, strict=True)]
+             for k in range(len(self.conditions))], np.float64,
+        )  # fmt: skip
 
     @property
     def groups(self) -> int:
@@ -103,19 +155,47 @@ def estimate(errors: ModelErrors, intervals: Intervals, statistic: Statistic, bo
 
 
 def relative(first: ModelErrors, second: ModelErrors, intervals: Intervals, statistic: Statistic) -> Estimate | None:
-    """Return the ratio of a statistic of two models, with its interval where both were asked the same groups.
+    """Return the ratio of a statistic of two models on the pictures that both were asked about, with its interval.
 
     ``None`` where that of the second is 0: nothing can be so many times nothing.
+
+    Raises:
+        DatasetError: as of `common_answers`.
     """
+    first, second = common_answers(first, second)
     below = float(statistic(second.errors()))
     if below <= 0:
         return None
     value = float(statistic(first.errors())) / below
-    if first.sizes.shape != second.sizes.shape or not np.array_equal(first.sizes, second.sizes):
-        return Estimate(value, None, None)
     with np.errstate(invalid="ignore", divide="ignore"):
         drawn = statistic(first.draws(intervals)) / statistic(second.draws(intervals))
     return _with_ends(value, drawn, first.groups, False, intervals.level)
+
+
+def common_answers(first: ModelErrors, second: ModelErrors) -> tuple[ModelErrors, ModelErrors]:
+    """Return two models on the pictures that both were asked about, task by task, in the groups of the first.
+
+    Raises:
+        DatasetError: no task asked both about the same picture.
+    """
+    theirs = {one.task: one for one in second.tasks}
+    pairs = [_common(one, theirs[one.task]) for one in first.tasks if one.task in theirs]
+    kept = [pair for pair in pairs if len(pair[0].index)]
+    if not kept:
+        raise DatasetError(f"'{first.model}' and '{second.model}' were asked about no picture that both have")
+    return replace(first, tasks=tuple(one for one, _ in kept)), replace(second, tasks=tuple(two for _, two in kept))
+
+
+def _common(one: Answers, two: Answers) -> tuple[Answers, Answers]:
+    if np.array_equal(one.index, two.index):
+        return one, replace(two, groups=one.groups)
+    shared = np.intersect1d(one.index, two.index)
+    for answers in (one, two):
+        if len(np.unique(answers.index)) < len(answers.index):
+            shared = shared[:0]  # which of several answers about a picture go together is not known
+    mine, other = np.searchsorted(one.index, shared), np.searchsorted(two.index, shared)
+    groups = one.groups[mine]
+    return one.only(mine, groups), two.only(other, groups)
 
 
 def mean_error(names: Sequence[str], severities: Sequence[int]) -> Statistic:
@@ -170,13 +250,18 @@ def relative_corruption_error(
 def mean_ratio(
     first: ModelErrors, second: ModelErrors, intervals: Intervals, names: Sequence[str], severities: Sequence[int]
 ) -> Estimate | None:
-    """Return the mCE of a model relative to another of the same run, with its interval over groups."""
+    """Return the mCE of a model relative to another of the same run, with its interval over groups.
+
+    Both errors are of the pictures that both were asked about. ``None`` where the other makes no error in a type.
+
+    Raises:
+        DatasetError: as of `common_answers`.
+    """
+    first, second = common_answers(first, second)
     base = second.errors()
     if any(sum(base[name, severity] for severity in severities) <= 0 for name in names):
         return None
     value = float(corruption_error(first.errors(), base, names, severities))
-    if first.sizes.shape != second.sizes.shape or not np.array_equal(first.sizes, second.sizes):
-        return Estimate(value, None, None)
     with np.errstate(invalid="ignore", divide="ignore"):
         drawn = corruption_error(first.draws(intervals), second.draws(intervals), names, severities)
     return _with_ends(value, drawn, first.groups, False, intervals.level)
@@ -220,24 +305,24 @@ def model_errors(results: Mapping[Condition, Result], model: str, task: str | No
     lines = _lines(first, model, task)
     parts = [first.rows(model, line) for line in lines]
     rows = [part for part in parts if part is not None]
-    groups = _groups([(line.task, one.clusters, one.clustered) for line, one in zip(lines, rows, strict=True)])
-    count = int(max(codes.max() for codes in groups)) + 1
-    sizes = np.array([np.bincount(codes, minlength=count) for codes in groups], np.float64)
-    wrong, cells = [], {}
-    for condition, view in views.items():
+    wrong = [np.empty((len(views), len(one)), np.float64) for one in rows]
+    cells = {}
+    for k, (condition, view) in enumerate(views.items()):
         mine = [view.rows(model, line) for line in lines]
-        sums = []
-        for of, codes, one in zip(rows, groups, mine, strict=True):
+        for errors, of, one in zip(wrong, rows, mine, strict=True):
             if one is None or not np.array_equal(of.index, one.index):
                 raise DatasetError(f"'{model}': other pictures under {condition[0] or 'no corruption'} than before")
-            sums.append(np.bincount(codes, 1 - one.correct, count))
-        wrong.append(sums)
+            errors[k] = 1 - one.correct
         cells[condition] = _cell(results[condition], model, lines)
     title = first.title(lines[0]) if len(lines) == 1 else f"average of {len(lines)} tasks"
-    return ModelErrors(
-        model, title, 1 - float(np.mean([line.chance for line in lines])), sum(len(one) for one in rows),
-        tuple(results), cells, np.array(wrong, np.float64), sizes,
-    )  # fmt: skip
+    tasks = tuple(
+        Answers(
+            f"{line.task}, {line.metric}", line.setting, line.chance, one.index, _group_words(line.task, one), errors
+        )
+        for line, one, errors in zip(lines, rows, wrong, strict=True)
+    )
+    chance = 1 - float(np.mean([line.chance for line in lines]))
+    return ModelErrors(model, title, chance, tuple(results), cells, tasks)
 
 
 def _lines(view: RowView, model: str, task: str | None) -> list[LeaderboardRow]:
@@ -264,11 +349,6 @@ def _cell(result: Result, model: str, lines: Sequence[LeaderboardRow]) -> Estima
     return Estimate(1 - cell["accuracy"], 1 - cell["high"], 1 - cell["low"])
 
 
-def _groups(parts: Sequence[tuple[str, NDArray[np.int64], bool]]) -> list[NDArray[np.int64]]:
-    """Return the group of each row of each task as a number; tasks share groups by their names."""
-    words = [
-        np.array([f"{code}" if clustered else f"{task}:{code}" for code in codes.tolist()], object)
-        for task, codes, clustered in parts
-    ]
-    codes = coded(np.concatenate(words))[1]
-    return np.split(codes, np.cumsum([len(one) for one in words])[:-1])
+def _group_words(task: str, rows: Rows) -> NDArray[np.object_]:
+    """Return the name of the group of each answer; tasks share groups by their names."""
+    return np.array([f"{code}" if rows.clustered else f"{task}:{code}" for code in rows.clusters.tolist()], object)

@@ -156,14 +156,19 @@ def _ready(
     wanted = there if options.names == "all" else corruption_names(options.names)
     severities = tuple(options.severities)
     if missing := [f"{n}/{s}" for n in wanted for s in severities if (n, s) not in folders]:
-        raise DatasetError(f"{root} has no {missing[0]}" + (f", nor {len(missing) - 1} others" if missing[1:] else ""))
+        others = f", nor {len(missing) - 1} others" if missing[1:] else ""
+        raise DatasetError(f"{root} has no {missing[0]}{others}. {_what_there_is(folders, wanted, severities)}")
     found: dict[Condition, ImageSet] = {}
     expected: list[str] | None = None
-    for condition in ([PLAIN] if options.plain is not None else []) + [(n, s) for n in wanted for s in severities]:
-        folder = Path(str(options.plain)) if condition == PLAIN else folders[condition]
-        opened = open_condition(folder, expected)
+    for condition in [(n, s) for n in wanted for s in severities]:
+        opened = open_condition(folders[condition], expected)
         expected = expected or file_names(opened)
         found[condition] = opened
+    if options.plain is not None:  # after the others, so that where it alone differs it is what is named
+        try:
+            found = {PLAIN: open_condition(Path(str(options.plain)), expected), **found}
+        except DatasetError as error:
+            raise DatasetError(f"--plain: {error}") from None
     first = next(iter(found.values()))
     assert isinstance(first, NamedClasses)
     is_c = is_imagenet(first) and whole_imagenet_c(folders, wanted, severities) and set(wanted) >= set(IMAGENET_C)
@@ -172,6 +177,25 @@ def _ready(
         "imagenet_c": is_c and severities == SEVERITIES,
     }  # fmt: skip
     return found, facts
+
+
+def _what_there_is(folders: Mapping[Condition, Path], wanted: Sequence[str], severities: Sequence[int]) -> str:
+    """Return the types and severities that a folder has, and the options that ask for them."""
+    there: dict[str, list[int]] = {}
+    for name, severity in sorted(folders, key=lambda condition: condition[1]):
+        there.setdefault(name, []).append(severity)
+    there = {name: there[name] for name in dict.fromkeys(name for name, _ in folders)}
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for name, known in there.items():
+        alike.setdefault(tuple(known), []).append(name)
+    told = "; ".join(f"{', '.join(names)} at severities {', '.join(map(str, s))}" for s, names in alike.items())
+    names = [name for name in there if name in wanted] or list(there)
+    common = [s for s in SEVERITIES if all(s in there[name] for name in names)]
+    if not common:
+        names = names[:1]
+        common = there[names[0]]
+    asked = [s for s in common if s in severities] or common
+    return f"It has {told}: --corruptions {','.join(names)} --severity {','.join(map(str, asked))}"
 
 
 def _labelled(dataset: str | Path | ImageSet) -> ImageSet:

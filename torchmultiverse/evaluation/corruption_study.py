@@ -11,11 +11,14 @@ from PIL import Image
 
 from torchmultiverse.corruptions import CORRUPTIONS, IMAGENET_C, LEFT_OUT, SIDE
 from torchmultiverse.documents import EncodedImage
+from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluation.corruption_errors import (
     PLAIN,
+    Answers,
     Estimate,
     ModelErrors,
     against_published,
+    common_answers,
     estimate,
     mean_error,
     mean_ratio,
@@ -104,7 +107,8 @@ def corruption_study(
         kind="corruptions", title=f"Corruptions of {found.dataset}", headline=_headline(found, intervals),
         models=tuple(one.model for one in found.models), dataset=found.dataset,
         facts={
-            "pictures": first.n, "groups that are resampled": groups, "corruptions": len(found.names),
+            "pictures": first.pictures, "answers": first.answers, "groups that are resampled": groups,
+            "corruptions": len(found.names),
             "severities": ", ".join(map(str, found.severities)), "question": first.question,
             "error of a blind guess": _percent(first.chance),
             "shorter side, pixels": "as it is" if found.ready or found.options.side is None else found.options.side,
@@ -120,10 +124,25 @@ def _headline(found: CorruptionErrors, intervals: Intervals) -> str:
         under = estimate(one, intervals, mean_error(one.names, one.severities))
         plain = f"{_percent(one.errors()[PLAIN])} on plain pictures and " if PLAIN in one.conditions else ""
         parts.append(f"{one.model} errs on {plain}{_percent(*under)} under corruptions")
-    first = found.models[0]
-    worst = max(first.names, key=lambda name: mean_error([name], first.severities)(first.errors()))
-    costliest = f"; the costliest for {first.model} is {worst}" if len(first.names) > 1 else ""
-    return "; ".join(parts) + costliest + "."
+    return "; ".join(parts) + _costliest(found.models[0]) + "."
+
+
+def _costliest(one: ModelErrors) -> str:
+    """Say which type costs most; of types that cost alike, or nothing, say that."""
+    if len(one.names) < 2:
+        return ""
+    errors = one.errors()
+    means = {name: mean_error([name], one.severities)(errors) for name in one.names}
+    most = max(means.values())
+    if PLAIN in one.conditions and most <= errors[PLAIN] + 1e-9:
+        return f"; no type makes {one.model} err more than on plain pictures"
+    worst = [name for name, mean in means.items() if mean > most - 1e-9]
+    if len(worst) == len(means):
+        return f"; all {len(worst)} types cost {one.model} alike"
+    if len(worst) > 1:
+        named = ", ".join(worst[:3]) + (f" and {len(worst) - 3} others" if len(worst) > 3 else "")
+        return f"; {len(worst)} types cost {one.model} most, alike: {named}"
+    return f"; the costliest for {one.model} is {worst[0]}"
 
 
 def _percent(value: float, low: float | None = None, high: float | None = None) -> str:
@@ -142,25 +161,75 @@ def _overview(found: CorruptionErrors, base: ModelErrors | None, intervals: Inte
     for one in found.models:
         under = estimate(one, intervals, mean_error(one.names, one.severities))
         plain = one.cells.get(PLAIN)
-        row: dict[str, Cell] = {"model": one.model, "what": "plain error", **_ends("value", plain), "n": one.n}
+        row: dict[str, Cell] = {"model": one.model, "what": "plain error", **_ends("value", plain), **_counted(one)}
         rows += [row] if plain is not None else []
-        rows.append({"model": one.model, "what": "mean error under corruptions", **_ends("value", under), "n": one.n})
+        rows.append(
+            {"model": one.model, "what": "mean error under corruptions", **_ends("value", under), **_counted(one)}
+        )
         if plain is not None:
             more = estimate(one, intervals, rise(one.names, one.severities), bounded=False)
-            rows.append({"model": one.model, "what": "rise above the plain error", **_ends("value", more), "n": one.n})
+            rows.append(
+                {"model": one.model, "what": "rise above the plain error", **_ends("value", more), **_counted(one)}
+            )
         if base is not None:
-            ratio = mean_ratio(one, base, intervals, one.names, one.severities)
             rows.append({"model": one.model, "what": f"error relative to {base.model} (mean over corruptions)",
-                         **_ends("value", ratio), "n": one.n})  # fmt: skip
+                         **_relative(one, base, intervals)})  # fmt: skip
         if found.imagenet_c:
             rows += _mce(one, intervals)
     about = "The mean is over corruptions and severities, each counted alike, and is divided by nothing"
     if base is not None:
         about += (
             f"; relative to {base.model} is the sum of errors over severities over the same sum of {base.model}, then "
-            "the mean over corruptions: 100 is as often wrong"
+            "the mean over corruptions, both on the pictures that both models were asked about: 100 is as often wrong"
         )
     return Section(title="How much corruptions cost", about=about + ".", table=tuple(rows))
+
+
+def _counted(one: ModelErrors) -> dict[str, Cell]:
+    return {"n": one.pictures, "answers": one.answers}
+
+
+def _comparable(one: ModelErrors, base: ModelErrors) -> bool:
+    try:
+        common_answers(one, base)
+    except DatasetError:
+        return False
+    return True
+
+
+def _relative(one: ModelErrors, base: ModelErrors, intervals: Intervals) -> dict[str, Cell]:
+    """Return the error relative to the baseline on the pictures of both, and how many these are."""
+    if not _comparable(one, base):
+        return {**_ends("value", None), "n": 0, "answers": 0}
+    ratio = mean_ratio(one, base, intervals, one.names, one.severities)
+    return {**_ends("value", ratio), **_counted(common_answers(one, base)[0])}
+
+
+def _relative_notes(found: CorruptionErrors, base: ModelErrors) -> list[str]:
+    """Say where errors relative to the baseline are of fewer pictures, of other choices, or of nothing."""
+    notes = []
+    for one in found.models:
+        try:
+            mine, theirs = common_answers(one, base)
+        except DatasetError as error:
+            notes.append(f"{one.model}: no error relative to {base.model}. {error}.")
+            continue
+        if mine.answers < max(one.answers, base.answers):
+            notes.append(
+                f"{one.model} relative to {base.model} is of the {mine.answers:,} answers that both gave, of "
+                f"{one.answers:,} and {base.answers:,}; other rows are of all that a model was asked."
+            )
+        for own, other in zip(mine.tasks, theirs.tasks, strict=True):
+            if own.setting != other.setting or abs(own.chance - other.chance) > 1e-9:
+                notes.append(
+                    f"{one.model} and {base.model} do not choose among the same classes in {own.task} "
+                    f"({_space(own)}; {_space(other)}): their ratio compares these choices, too."
+                )
+    return notes
+
+
+def _space(answers: Answers) -> str:
+    return f"'{answers.setting}', where a blind guess errs on {100 * (1 - answers.chance):.4g} %"
 
 
 def _mce(one: ModelErrors, intervals: Intervals) -> list[dict[str, Cell]]:
@@ -168,13 +237,15 @@ def _mce(one: ModelErrors, intervals: Intervals) -> list[dict[str, Cell]]:
     alexnet, severities = alexnet_errors(), one.severities
     found = against_published(one, alexnet, intervals, IMAGENET_C, severities)
     rows: list[dict[str, Cell]] = [
-        {"model": one.model, "what": "mCE (AlexNet is 100)", **_ends("value", found), "n": one.n}
+        {"model": one.model, "what": "mCE (AlexNet is 100)", **_ends("value", found), **_counted(one)}
     ]
     if PLAIN in one.conditions:
         ratio = estimate(
             one, intervals, lambda e: relative_corruption_error(e, alexnet, IMAGENET_C, severities), bounded=False
         )
-        rows.append({"model": one.model, "what": "relative mCE (AlexNet is 100)", **_ends("value", ratio), "n": one.n})
+        rows.append(
+            {"model": one.model, "what": "relative mCE (AlexNet is 100)", **_ends("value", ratio), **_counted(one)}
+        )
     return rows
 
 
@@ -191,9 +262,9 @@ def _by_type(found: CorruptionErrors, base: ModelErrors | None, intervals: Inter
             if PLAIN in one.conditions:
                 line["plain error %"] = one.cells[PLAIN].value
             if base is not None:
-                ratio = mean_ratio(one, base, intervals, [name], one.severities)
+                ratio = mean_ratio(one, base, intervals, [name], one.severities) if _comparable(one, base) else None
                 line[f"relative to {base.model} %"] = None if ratio is None else ratio.value
-            line |= {"n": one.n, "chance %": one.chance}
+            line |= {**_counted(one), "chance %": one.chance}
             rows.append(line)
         charts.append(_heat(one))
     return Section(
@@ -314,6 +385,10 @@ def _notes(found: CorruptionErrors, base: ModelErrors | None) -> list[str]:
             notes.append(f"Not asked: {', '.join(missing)}: the pictures have no depth.")
         if any(CORRUPTIONS[name].needs_depth for name in found.names):
             notes.append(f"Of 3D Common Corruptions, {', '.join(LEFT_OUT)} are not built.")
+    if base is not None:
+        notes += _relative_notes(found, base)
+    if found.models[0].answers > found.models[0].pictures:
+        notes.append("n is pictures; 'answers' is summed over tasks, a picture counting in each that asks about it.")
     if any(one.groups < 4 for one in found.models):
         notes.append("There are too few groups (fewer than 4) for intervals of means: those columns are empty.")
     return [*notes, *found.notes]

@@ -11,7 +11,7 @@ import numpy as np
 
 from torchmultiverse.models import FloatArray
 from torchmultiverse.resources import data_folder
-from torchmultiverse.scenes import spoken
+from torchmultiverse.scenes import SemanticClass, class_table, spoken
 
 CLASSES = 1000
 CLASS_MAP = "imagenet_classes.json"
@@ -29,7 +29,8 @@ def class_map(labels: Sequence[str], file: str = CLASS_MAP) -> dict[str, list[in
 
     A file holds two maps, of PUG: ImageNet's ``classes`` and of ``animals``. The one that knows more of the labels
     comes first (``classes`` where they are equal); the other one, and then ImageNet's own names, are asked for labels
-    that it lacks. Names are compared as people write them. Labels that nothing knows are left out.
+    that it lacks, and last what published classes are called in full ("African elephant"). Names are compared as people
+    write them. Labels that nothing knows are left out.
 
     Args:
         labels: of a dataset, or the answers of a question.
@@ -51,7 +52,29 @@ def class_map(labels: Sequence[str], file: str = CLASS_MAP) -> dict[str, list[in
                 if known not in labels:  # the same class in another spelling is no second candidate
                     found.pop(known, None)
                 found[label] = source[known]
+    _by_published_name(found, labels)
     return found
+
+
+def _by_published_name(found: dict[str, list[int]], labels: Sequence[str]) -> None:
+    """Add the labels that are called as a published class is in full: "African elephant" is PUG's Elephant.
+
+    Indices that another label has are left to it. Where the published name is a label too, it keeps the class.
+    """
+    said = {spoken(label) for label in labels}
+    published: dict[str, SemanticClass] = {}
+    for one in class_table():
+        if one.imagenet:
+            published.setdefault(spoken(one.display.replace(" ", "_")), one)
+    for label in labels:
+        known = published.get(spoken(label))
+        if label in found or known is None or spoken(known.name) in said:
+            continue
+        taken = {index for other in labels for index in found.get(other, ())}
+        if free := [index for index in known.imagenet if index not in taken]:
+            for name in [name for name in found if spoken(name) == spoken(known.name)]:
+                del found[name]  # the same class in another spelling is no second candidate
+            found[label] = free
 
 
 def match_classes(labels: Sequence[str], classes: Sequence[str]) -> dict[str, int]:

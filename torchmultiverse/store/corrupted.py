@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
@@ -20,7 +21,7 @@ from torchmultiverse.images import read, rgb
 from torchmultiverse.resources import versions
 from torchmultiverse.scenes import canonical_json
 from torchmultiverse.store.manifest import Manifest
-from torchmultiverse.store.views import ImageSet, manifest_hash
+from torchmultiverse.store.views import ImageSet, dataset_name, manifest_hash
 
 _MEMO = 512 * 2**20
 _COMPUTE = ("numpy", "pillow", "scikit-image", "scipy")
@@ -29,6 +30,7 @@ _COMPUTE = ("numpy", "pillow", "scikit-image", "scipy")
 class _Recipe(NamedTuple):
     """What a picture is made from: read on the thread that asks, so that it can be made on another."""
 
+    row: int
     image: Image.Image | bytes
     depth: NDArray[np.float32] | None
 
@@ -125,17 +127,29 @@ class CorruptedImages(ImageSet):
 
     def _recipe(self, index: int) -> _Recipe:
         depth = np.asarray(self._whole.annotation(index, "depth"), np.float32) if self._deep else None
-        return _Recipe(self._whole.image_bytes(index) if self.has_bytes else self._whole.image(index), depth)
+        return _Recipe(index, self._whole.image_bytes(index) if self.has_bytes else self._whole.image(index), depth)
 
     def _made(self, recipe: _Recipe) -> NDArray[np.uint8]:
         given = recipe.image
-        image = read(given, "a picture to corrupt") if isinstance(given, bytes) else rgb(given)
+        what = self._called(recipe.row)
+        image = read(given, what) if isinstance(given, bytes) else rgb(given, what)
         identity = given if isinstance(given, bytes) else hashlib.sha256(np.asarray(image).tobytes()).digest()
         pixels = np.asarray(_resized(image, self._side))
         if self._name is None:
             return pixels
         depth = None if recipe.depth is None else fitted_depth(recipe.depth, pixels.shape[:2])
         return corrupt(pixels, self._name, self._severity, picture_rng(self._name, self._seed, identity), depth)
+
+    def _called(self, index: int) -> str:
+        """Return what a picture is called in errors: its file, where it has one."""
+        if self._files is not None and self._files[index]:
+            return f"{self._whole.path / self._files[index] if self._whole.path is not None else self._files[index]}"
+        return f"picture {index} of {dataset_name(self._whole)}"
+
+    @cached_property
+    def _files(self) -> list[str] | None:
+        table = self._whole.table()
+        return table["filename"].to_pylist() if "filename" in table.column_names else None
 
     def _kept(self, index: int, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         if index not in self._memo and self._held + pixels.nbytes <= _MEMO:

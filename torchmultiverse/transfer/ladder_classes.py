@@ -60,7 +60,11 @@ def read_label_map(path: Path) -> dict[str, str]:
     """
     try:
         data = read_json(path.read_text("utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except FileNotFoundError:
+        raise DatasetError(f"--label-map {path}: no such file; a JSON file of target class to ours is right") from None
+    except OSError as error:
+        raise DatasetError(f"--label-map {path}: {error.strerror or 'cannot be read'}") from None
+    except ValueError as error:
         raise DatasetError(f"label map {path}: {error}") from None
     if not isinstance(data, dict) or not all(isinstance(value, str) for value in data.values()):
         raise DatasetError(f'label map {path}: a JSON object is needed, such as {{"tabby cat": "Cat"}}')
@@ -150,7 +154,10 @@ def unseen_classes(classes: Sequence[str], count: int | None, rng: np.random.Gen
         count = round(_UNSEEN_SHARE * len(classes))
         count = count if count >= 2 and len(classes) - count >= 2 else 0
     if count == 1 or (count and len(classes) - count < 2):
+        most = len(classes) - 2
+        can = "none" if most < 2 else "0 or 2" if most == 2 else f"0 or 2 to {most}"
         raise DatasetError(
-            f"--unseen {count}: of {len(classes)} classes, 0 or 2 to {max(len(classes) - 2, 0)} can be kept out"
+            f"--unseen {count}: of {len(classes)} classes {can} can be kept out, since two are needed on either side"
+            + ("; --unseen 0 is right" if most < 2 else "")
         )
     return sorted(rng.permutation(np.array(sorted(classes)))[:count].tolist())
