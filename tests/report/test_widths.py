@@ -140,7 +140,7 @@ def test_levels_are_called_by_their_names(pages: Path) -> None:
 
 def test_a_picture_that_is_read_in_three_ways_is_counted_once(pages: Path) -> None:
     page = (pages / "classification" / "index.html").read_text()
-    assert set(re.findall(r"undecided between equal scores on \d+ of (\d+) pictures", page)) == {"240"}
+    assert set(re.findall(r"undecided between equal scores on \d+ of (\d+) pictures", page)) == {"300"}
 
 
 def test_answers_of_a_classifier_without_names_are_called_as_imagenet_does() -> None:
