@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 from PIL import Image
 
 from torchmultiverse.store import ImageList
+from torchmultiverse.train import AugmentedViews
 
 
 def shapes(count: int = 96, size: int = 32) -> ImageList:
@@ -21,3 +25,17 @@ def shapes(count: int = 96, size: int = 32) -> ImageList:
         images.append(Image.fromarray(pixels))
         rows.append({"label": ("square", "bar")[form], "colour": ("red", "green", "blue")[colour]})
     return ImageList(images, rows)
+
+
+def interrupt_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the fourth batch of views be interrupted as by the keyboard; all others are made as ever."""
+    calls, original = 0, AugmentedViews.__call__
+
+    def stopping(self: AugmentedViews, rows: Any, epoch: int) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 4:
+            raise KeyboardInterrupt
+        return original(self, rows, epoch)
+
+    monkeypatch.setattr(AugmentedViews, "__call__", stopping)

@@ -19,7 +19,7 @@ from torchmultiverse.features.extract import features_of
 from torchmultiverse.features.layers import layers_of
 from torchmultiverse.models import load_model
 from torchmultiverse.models.ssl import network
-from torchmultiverse.train import AugmentedViews, EncoderTraining, train_encoder
+from torchmultiverse.train import EncoderTraining, train_encoder
 from torchmultiverse.train.ddm import (
     DomainTerms,
     critic_gap,
@@ -33,7 +33,7 @@ from torchmultiverse.train.ssl import SelfSupervisedLoss, fit
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightly")
 
-from shapes import shapes  # noqa: E402
+from shapes import interrupt_once, shapes  # noqa: E402
 
 SMALL: dict[str, Any] = {
     "backbone": "resnet10t", "size": 32, "head": (32, 16), "epochs": 2, "batch_size": 32, "ddm": "colour",
@@ -180,16 +180,7 @@ def test_every_method_trains_with_the_terms_and_its_parts_are_layers(tmp_path: P
 def test_a_continued_run_has_the_same_critic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, training = shapes(64), EncoderTraining(method="byol", **SMALL)
     whole = train_encoder(data, tmp_path / "whole", training, quiet=True)
-    calls, original = 0, AugmentedViews.__call__
-
-    def stopping(self: AugmentedViews, rows: Any, epoch: int) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == 4:
-            raise KeyboardInterrupt
-        return original(self, rows, epoch)
-
-    monkeypatch.setattr(AugmentedViews, "__call__", stopping)
+    interrupt_once(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         train_encoder(data, tmp_path / "cut", training, quiet=True)
     held = torch.load(tmp_path / "cut" / "running.pt", weights_only=True)

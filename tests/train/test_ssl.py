@@ -33,7 +33,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightly")
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "trends"))
 
-from shapes import shapes  # noqa: E402
+from shapes import interrupt_once, shapes  # noqa: E402
 from toys import blind_to_colour, memory  # noqa: E402
 
 SMALL: dict[str, Any] = {"backbone": "resnet10t", "size": 32, "head": (32, 16), "epochs": 2, "batch_size": 32}
@@ -71,17 +71,7 @@ def as_before_there_was_one_loop(state: Path) -> None:
 def test_a_continued_run_is_the_run_that_was_not_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, training = shapes(64), EncoderTraining(method="byol", **{**SMALL, "epochs": 3})
     whole = load_model(f"ssl:{train_encoder(data, tmp_path / 'whole', training, quiet=True)}")
-    calls = 0
-    original = AugmentedViews.__call__
-
-    def stopping(self: AugmentedViews, rows: Any, epoch: int) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == 4:
-            raise KeyboardInterrupt
-        return original(self, rows, epoch)
-
-    monkeypatch.setattr(AugmentedViews, "__call__", stopping)
+    interrupt_once(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         train_encoder(data, tmp_path / "cut", training, quiet=True)
     assert not (tmp_path / "cut" / "model.pt").exists()

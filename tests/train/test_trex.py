@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from shapes import shapes
+from shapes import interrupt_once, shapes
 
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.features import features_of, layers_of
@@ -183,16 +183,7 @@ def test_a_continued_run_has_the_memory_of_the_run_that_was_not_interrupted(
     data = shapes(16)
     training = EncoderTraining(method="trex-ocm", crops=(1, 1), **{**SMALL, "batch_size": 8, "size": 16})
     whole = load_model(f"ssl:{train_encoder(data, tmp_path / 'whole', training, 'label', quiet=True)}")
-    calls, original = 0, AugmentedViews.__call__
-
-    def stopping(self: AugmentedViews, rows: Any, epoch: int) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == 4:
-            raise KeyboardInterrupt
-        return original(self, rows, epoch)
-
-    monkeypatch.setattr(AugmentedViews, "__call__", stopping)
+    interrupt_once(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         train_encoder(data, tmp_path / "cut", training, "label", quiet=True)
     cut = load_model(f"ssl:{train_encoder(data, tmp_path / 'cut', training, 'label', quiet=True)}")

@@ -10,6 +10,7 @@ from .extract import factor_names as factor_names
 from .extract import features_of as features_of
 from .extract import text_vectors as text_vectors
 from .layers import LayerExtractor as LayerExtractor
+from .layers import last_of_trunk as last_of_trunk
 from .layers import layers_of as layers_of
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "factor_names",
     "features_of",
     "image_array",
+    "last_of_trunk",
     "layers_of",
     "run_images",
     "text_vectors",

@@ -124,6 +124,16 @@ def choose(model: Any, names: Sequence[str] | str = "cuts") -> list[str]:
     return wanted
 
 
+def last_of_trunk(model: Any) -> str:
+    """Return the last place to cut that is in no head; the last of all where everything is head.
+
+    Raises:
+        ModelError: a model without layers.
+    """
+    names = choose(model)
+    return ([name for name in names if not name.startswith("head")] or names)[-1]
+
+
 class LayerExtractor:
     """What several layers of a model make of images, in one pass.
 

@@ -14,7 +14,7 @@ from torchmultiverse.analyze import ProbeData, RunOptions, factor_target, neares
 from torchmultiverse.documents import EncodedImage
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluation import plain
-from torchmultiverse.features import Features, factor_names, features_of
+from torchmultiverse.features import Features, factor_names, features_of, last_of_trunk
 from torchmultiverse.images import rgb, thumbnail
 from torchmultiverse.models import load_model
 from torchmultiverse.stats import Intervals, mean_interval
@@ -112,9 +112,8 @@ def study_trust(
     options, run = options or TrustOptions(), run or RunOptions()
     loaded = load_model(model) if isinstance(model, str) else model
     images = open_images(dataset)
-    layers: Sequence[str] | str = [options.layer] if options.layer else "cuts"
-    features = features_of(loaded, images, layers, run.store, options.limit, run.seed, quiet=run.quiet)
-    layer = options.layer or _last(list(features.layers))
+    layer = options.layer or last_of_trunk(loaded)
+    features = features_of(loaded, images, [layer], run.store, options.limit, run.seed, quiet=run.quiet)
     vectors = features.layers[layer]
     sign = options.sign or ("positive" if float(vectors.min()) < 0 else "as it is")
     label = options.label or next((n for n in ("character_name", "label") if n in features.columns), None)
@@ -129,11 +128,6 @@ def study_trust(
         for k, (row, right) in enumerate(zip(found.rows, found.right, strict=True))
     ]
     return _study(features, images, layer, label, sign, options, found, judgements), lines
-
-
-def _last(layers: Sequence[str]) -> str:
-    trunk = [name for name in layers if not name.startswith("head")]
-    return (trunk or list(layers))[-1]
 
 
 def _trusted(

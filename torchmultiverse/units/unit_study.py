@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torchmultiverse.analyze import RunOptions, factor_target
 from torchmultiverse.documents import EncodedImage
 from torchmultiverse.evaluation import plain
-from torchmultiverse.features import FeatureCache, Features, factor_names, features_of
+from torchmultiverse.features import FeatureCache, Features, factor_names, features_of, last_of_trunk
 from torchmultiverse.images import rgb, thumbnail
 from torchmultiverse.models import load_model
 from torchmultiverse.progress import progress_bar
@@ -178,9 +178,8 @@ def study_units(
     options, run = options or UnitOptions(), run or RunOptions()
     loaded = load_model(model) if isinstance(model, str) else model
     images = open_images(dataset)
-    layers: Sequence[str] | str = [options.layer] if options.layer else "cuts"
-    features = features_of(loaded, images, layers, run.store, options.limit, run.seed, quiet=run.quiet)
-    layer = options.layer or _last(list(features.layers))
+    layer = options.layer or last_of_trunk(loaded)
+    features = features_of(loaded, images, [layer], run.store, options.limit, run.seed, quiet=run.quiet)
     vectors = features.layers[layer]
     concepts = concepts_of(features, options.factors)
     kinds = [_asked(NEURONS, vectors, concepts, options, run, 0)]
@@ -217,12 +216,6 @@ def _words(
     return words_section(
         surest[:_IN_WORDS], kind.activations, concepts, images, features.rows, model, rng, store, run.quiet
     )
-
-
-def _last(layers: Sequence[str]) -> str:
-    """Return the last layer that is no part of a head."""
-    trunk = [name for name in layers if not name.startswith("head")]
-    return (trunk or list(layers))[-1]
 
 
 def _asked(
