@@ -33,7 +33,22 @@ def _trees(where: str) -> dict[str, ast.Module]:
     """Return the syntax trees of a module, or of all modules of a package, by path below the root."""
     base = ROOT / where.replace(".", "/")
     files = sorted(base.rglob("*.py")) if base.is_dir() else [base.with_suffix(".py")]
-    return {str(file.relative_to(ROOT)): ast.parse(file.read_text()) for file in files}
+    return {str(file.relative_to(ROOT)): _tree(file) for file in files}
+
+
+@cache
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
+@cache
+def _nodes(tree: ast.Module) -> dict[str, list[ast.AST]]:
+    """Return the classes and functions of a module by name, wherever they stand."""
+    found: dict[str, list[ast.AST]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            found.setdefault(node.name, []).append(node)
+    return found
 
 
 def _targets(node: ast.stmt) -> set[str]:
@@ -47,11 +62,16 @@ def _defined(body: list[ast.stmt]) -> set[str]:
     return names.union(*map(_targets, body)) if body else names
 
 
+@cache
+def _at_top(tree: ast.Module) -> set[str]:
+    return _defined(tree.body)
+
+
 def _members(tree: ast.Module, owner: str) -> set[str]:
     """Return what a class defines: in its body, and on ``self``."""
     found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef) and node.name == owner:
+    for node in _nodes(tree).get(owner, ()):
+        if isinstance(node, ast.ClassDef):
             found |= _defined(node.body)
             stores = (n for n in ast.walk(node) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store))
             found |= {n.attr for n in stores if isinstance(n.value, ast.Name) and n.value.id == "self"}
@@ -61,17 +81,18 @@ def _members(tree: ast.Module, owner: str) -> set[str]:
 def _parameters(tree: ast.Module, function: str) -> set[str]:
     """Return the parameters of functions of that name, and of the constructor of a class of that name."""
     found = set()
-    for node in ast.walk(tree):
+    for node in _nodes(tree).get(function, ()):
         body = [node]
-        if isinstance(node, ast.ClassDef) and node.name == function:
+        if isinstance(node, ast.ClassDef):
             found |= _defined(node.body)
             body = [n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
         for one in body:
-            if isinstance(one, ast.FunctionDef) and (one.name == function or one is not node):
+            if isinstance(one, ast.FunctionDef):
                 found |= {a.arg for a in (*one.args.posonlyargs, *one.args.args, *one.args.kwonlyargs)}
     return found
 
 
+@cache
 def _strings(tree: ast.Module) -> set[str]:
     """Return the text constants of a module outside docstrings and outside what migrates old records."""
     skipped: set[int] = set()
@@ -86,9 +107,14 @@ def _strings(tree: ast.Module) -> set[str]:
     }
 
 
+@cache
+def _root() -> Any:
+    return typer.main.get_command(app)
+
+
 def _command(words: list[str]) -> Any:
     """Return a command of the command line; ``None`` if there is none of that name."""
-    found: Any = typer.main.get_command(app)
+    found: Any = _root()
     for word in words:
         found = getattr(found, "commands", {}).get(word)
     return found
@@ -119,7 +145,7 @@ def _lives(old: str, new: str, kind: str, where: str) -> list[str]:
     trees = _trees(where)
     if kind in DEFINITIONS:
         name = old.rpartition(".")[2]
-        return [path for path, tree in trees.items() if name in _defined(tree.body)]
+        return [path for path, tree in trees.items() if name in _at_top(tree)]
     if kind in MEMBERS:
         name = old.rpartition(".")[2]
         owners = {text.split(".")[-2] for text in (old, new) if "." in text}
