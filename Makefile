@@ -14,12 +14,14 @@ demo: setup
 
 # Whoever talks over sockets, kills processes or waits for a browser is tested by itself; the rest side by side, each
 # process with one thread (two that share the cores' threads slow each other down several times).
-TALKING := tests/contract tests/engines tests/farm tests/serve tests/stream tests/unreal/test_stand_in.py
+TALKING := tests/contract tests/serve tests/stream/test_render_stream.py tests/unreal/test_stand_in.py \
+	tests/engines/test_remote.py tests/engines/test_supervisor.py \
+	$(patsubst %,tests/farm/test_%.py,generate many_machines parts pug)
 MARKED := -m 'not slow'
 
 test: setup
 	$(BIN)/python -m pytest $(MARKED) $(TALKING)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(MARKED) -n logical --maxprocesses 8 --dist loadfile $(TALKING:%=--ignore=%)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(MARKED) -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(TALKING:%=--ignore=%)
 
 test-all: MARKED :=
 test-all: test

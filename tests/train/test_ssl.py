@@ -69,7 +69,7 @@ def as_before_there_was_one_loop(state: Path) -> None:
 
 
 def test_a_continued_run_is_the_run_that_was_not_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data, training = shapes(64), EncoderTraining(method="byol", **{**SMALL, "epochs": 3})
+    data, training = shapes(64), EncoderTraining(method="byol", **SMALL)
     whole = load_model(f"ssl:{train_encoder(data, tmp_path / 'whole', training, quiet=True)}")
     interrupt_once(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
@@ -160,7 +160,7 @@ def test_the_teacher_follows_and_is_never_learnt() -> None:
 
 def test_memory_grows_with_epochs_and_is_in_the_head() -> None:
     """Background and class go together in no picture but by memory: at first there is none, later the head has it."""
-    untrained, trained = memory(0), memory(60)
+    untrained, trained = (memory(epochs, count=256) for epochs in (0, 40))
     for layer in ("trunk", "head"):
         score = untrained[layer][0].at(1.0)
         assert score.low <= 0 <= score.high
