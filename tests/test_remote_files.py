@@ -19,7 +19,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from torchmultiverse.cli.app import app
+from torchmultiverse.engines import MarkerEngine
 from torchmultiverse.errors import DatasetError, MissingExtra
+from torchmultiverse.farm import generate
 from torchmultiverse.files import check_folder
 from torchmultiverse.paths import address_of
 from torchmultiverse.remote import local_copy
@@ -81,10 +83,8 @@ def test_a_folder_of_that_name_is_no_address(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_dataset_on_a_server_is_read(served: tuple[Path, str], tmp_path: Path) -> None:
-    from torchmultiverse import generate
-
     folder, address = served
-    generate(SPEC, folder / "small", "inprocess", size=(16, 16), samples=1, check=0, progress=False)
+    generate(SPEC, folder / "small", MarkerEngine, size=(48, 48), check=0, progress=False)
     there = open_dataset(f"{address}/small")
     here = open_dataset(folder / "small")
     assert there.table().equals(here.table())

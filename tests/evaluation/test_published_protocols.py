@@ -23,6 +23,7 @@ from torchmultiverse.evaluation.scoring import first_of_best, half_scores
 from torchmultiverse.evaluation.spar import SparProtocol, random_caption_order
 from torchmultiverse.evaluation.task import Task
 from torchmultiverse.models import ModelInfo, Preprocess, load_model
+from torchmultiverse.models.clip import ClipModel
 from torchmultiverse.resources import data_folder
 from torchmultiverse.store import ImageList
 
@@ -134,12 +135,18 @@ def test_a_constant_model_is_right_as_often_as_the_coin() -> None:
     assert average["accuracy"] == pytest.approx(np.mean(board))
 
 
-def test_the_prescribed_preprocessing_is_applied_and_taken_back() -> None:
+@pytest.fixture(scope="module")
+def clip() -> ClipModel:
     model = load_model("open_clip:RN50/random")
-    own = model.info.preprocess
-    seen = []
-    real = model.encode_image
-    model.encode_image = lambda images: (seen.append(model.info.preprocess), real(images))[1]
+    assert isinstance(model, ClipModel)
+    return model
+
+
+def test_the_prescribed_preprocessing_is_applied_and_taken_back(
+    clip: ClipModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, own, seen, real = clip, clip.info.preprocess, [], clip.encode_image
+    monkeypatch.setattr(model, "encode_image", lambda images: (seen.append(model.info.preprocess), real(images))[1])
     rows = spar_rows(("Desert",), ("Zebra",), (("left", "right", "Default", "Default"),))
     pictures = ImageList([Image.new("RGB", (64, 48), (i * 40, 90, 20)) for i in range(len(rows))], rows)
     result = evaluate(pictures, model, "spar_pug2023", quiet=True)
@@ -159,10 +166,10 @@ def test_the_window_is_cut_before_resizing() -> None:
     np.testing.assert_allclose(protocol.preprocess.preprocess()([picture])[0], expected(picture).numpy(), atol=1e-5)
 
 
-def test_prompt_ensembles_are_open_clips() -> None:
+def test_prompt_ensembles_are_open_clips(clip: ClipModel) -> None:
     import open_clip
 
-    model = load_model("open_clip:RN50/random")
+    model = clip
     prompts = Prompts(name="x", templates="openai-80")
     assert len(sentences(prompts, "zebra")) == 80
     tokenizer = open_clip.get_tokenizer("RN50")

@@ -185,13 +185,13 @@ def test_a_head_made_blind_to_colour_loses_it_and_the_trunk_less() -> None:
 
 
 def test_agreement_of_views_is_a_cosine_and_the_same_each_time(tmp_path: Path) -> None:
-    data = shapes(64)
+    data = shapes(32)
     training = EncoderTraining(method="simclr", keep=(0,), **{**SMALL, "epochs": 1})
     folder = train_encoder(data, tmp_path / "e", training, quiet=True)
-    rows = np.arange(64)
+    rows = np.arange(24)
     first, last = (load_model(spec) for spec in (f"ssl:{folder}@0", f"ssl:{folder}"))
     before, after = (view_agreement(model, data, rows, quiet=True) for model in (first, last))
-    assert before.shape == (64,)
+    assert before.shape == (24,)
     assert np.abs(before).max() <= 1 + 1e-6
     np.testing.assert_array_equal(after, view_agreement(last, data, rows, quiet=True))
     assert not np.allclose(before, after)
