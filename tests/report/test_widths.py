@@ -48,7 +48,8 @@ _LOOK = """(() => {
     labels: [...document.querySelectorAll('svg text')]
       .filter((one) => boxed(one).width && !inside(boxed(one), boxed(one.ownerSVGElement))).map(name),
     squeezed: [...document.querySelectorAll('body *')]
-      .filter((one) => !one.childElementCount && !one.closest('svg') && one.textContent.trim().length > 3 && boxed(one).width
+      .filter((one) => !one.childElementCount && !one.closest('svg') && one.textContent.trim().length > 3)
+      .filter((one) => boxed(one).width
         && boxed(one).width < 1.6 * parseFloat(getComputedStyle(one).fontSize)).map(name),
     cut: [...document.querySelectorAll('td, th')]
       .filter((one) => getComputedStyle(one).overflow === 'hidden'
