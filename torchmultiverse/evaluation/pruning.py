@@ -23,6 +23,8 @@ from torchmultiverse.evaluation.scoring import TIE, Outcome, joined, paired_scor
 from torchmultiverse.models import FloatArray
 
 _BLOCK = 1_000_000  # bounds held at once by each thread, few enough for the caches
+_NEGLIGIBLE = 22.0  # a weight of e^-22 of the best: of 100,000 candidates it is 3e-5
+_SPARSE = 0.05  # of the bounds: fewer than this are gathered, of more the exponential is computed in place
 _PAIRS = 64  # rows that are gathered at once, few enough that their memory is not asked of the system each time
 
 
@@ -148,14 +150,10 @@ def _block(
     needed = scale * (floor - ties - rounded - true)
     needed = np.minimum(needed, scale * np.maximum(floor - true, 0) - (0 if projection.full else projection.cut))
     least = (needed - 1e-6 * np.abs(needed)).astype(np.float32)
-    reaches = np.greater_equal(upper, least[:, None], out=space.reaches[: len(rows)])
-    reaches[rows, likely] = True
-    at = np.flatnonzero(reaches)
+    small = (scale * np.maximum(floor - true, 0) - _NEGLIGIBLE).astype(np.float32)
+    at, others = _reaching(upper, least, np.minimum(least, small), likely, projection, space)
     row, candidate = at // len(texts), at % len(texts)
     scores = _paired(images, row, texts, candidate)
-    upper.reshape(-1)[at] = -np.inf
-    with np.errstate(over="ignore"):
-        others = (np.exp(upper, out=upper) @ np.ones(len(texts), np.float32)).astype(np.float64)
     starts = np.searchsorted(row, rows)
     rest = np.maximum.reduceat(scores, starts)
     best = np.maximum(true, rest)
@@ -167,6 +165,40 @@ def _block(
     total = np.add.reduceat(exact, starts) + np.exp(scale * (true - best).astype(np.float64))
     confidence, doubtful = _confidence(total, others, true - best, scale, some, projection)
     return _Block(Outcome(correct, prediction, margin, confidence), len(at) + len(rows), doubtful)
+
+
+def _reaching(
+    upper: NDArray[np.float32], least: NDArray[np.float32], small: NDArray[np.float32], likely: NDArray[np.int64],
+    projection: Projection, space: _Space,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:  # fmt: skip
+    """Return which candidates are scored exactly, and the sum of bounds of the weights of all others, (N,).
+
+    Where few bounds matter to that sum, the exponential of the rest is not computed: it is most of what a bound costs.
+
+    Args:
+        upper: bounds, (N, K); is written over.
+        least: what a bound must reach, (N,).
+        small: below it a weight is less than e^−22 of the best, and no more than ``least``, (N,).
+        likely: a candidate that is scored exactly in any case, (N,).
+    """
+    rows, flat = np.arange(len(upper)), upper.reshape(-1)
+    reaches = space.reaches[: len(rows)]
+    if not projection.full:
+        np.greater_equal(upper, small[:, None], out=reaches)
+        reaches[rows, likely] = True
+        if np.count_nonzero(reaches) < _SPARSE * reaches.size:
+            at = np.flatnonzero(reaches)
+            row, bounds = at // upper.shape[1], flat[at]
+            exact = (bounds >= least[row]) | (at == (likely + rows * upper.shape[1])[row])
+            rest = ~exact
+            with np.errstate(over="ignore"):
+                return at[exact], np.bincount(row[rest], np.exp(bounds[rest]), minlength=len(rows))
+    np.greater_equal(upper, least[:, None], out=reaches)
+    reaches[rows, likely] = True
+    at = np.flatnonzero(reaches)
+    flat[at] = -np.inf
+    with np.errstate(over="ignore"):
+        return at, (np.exp(upper, out=upper) @ np.ones(upper.shape[1], np.float32)).astype(np.float64)
 
 
 def _upper_bounds(
@@ -230,7 +262,7 @@ def _confidence(
         spread = scale * some.usual_errors
         reach = scale * some.outside
         least, mean, most = projection.excess
-        low = 1 / (total + others * np.exp(spread - reach * least))
+        low = 1 / (total + others * np.exp(spread - reach * least) + len(projection.texts) * np.exp(-_NEGLIGIBLE))
         high = 1 / (total + others * np.exp(-reach * most - spread))
         likely = 1 / (total + others * np.exp(-reach * mean))
         doubtful = ~np.isfinite(others) | ~(np.maximum(likely - low, high - likely) <= CONFIDENCE)
