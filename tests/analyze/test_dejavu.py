@@ -6,6 +6,9 @@ whose most confident pictures are chosen together, or crops that show a bit of t
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,7 +29,7 @@ from torchmultiverse.analyze.dejavu_protocol import (
 )
 from torchmultiverse.analyze.label_inference import Inference, infer, top_accuracy
 from torchmultiverse.analyze.membership import infer_membership
-from torchmultiverse.analyze.neighbours import nearest_rows
+from torchmultiverse.analyze.neighbours import nearest_rows, searched_by
 from torchmultiverse.errors import DatasetError
 
 CLASSES, DIM = 20, 32
@@ -207,17 +210,59 @@ def test_equal_neighbours_come_in_the_order_of_rows() -> None:
     assert found.rows.tolist() == [[0, 1, 2, 3, 4]]
 
 
-@pytest.mark.parametrize(("rows", "k", "block"), [(3000, 7, 1111), (3000, 3000, 512), (700, 5, 65_536)])
-def test_of_equally_near_rows_the_first_are_taken_whatever_the_blocks(rows: int, k: int, block: int) -> None:
+@pytest.mark.parametrize("backend", ["torch", "faiss"])
+@pytest.mark.parametrize(
+    ("rows", "k", "block"), [(3000, 7, 1111), (3000, 3000, 512), (700, 5, 65_536), (3000, 130, 1111)]
+)
+def test_of_equally_near_rows_the_first_are_taken_whatever_the_blocks(
+    rows: int, k: int, block: int, backend: Any
+) -> None:
     """Silently wrong would be rows that depend on how the index is cut, where more are equally near than are asked for:
     corners of a cube, which have seven neighbours at three distances and hundreds of copies."""
     rng = np.random.default_rng(rows + k)
     half = rng.choice([-1, 1], (rows // 2, 3))
     index = rng.permutation(np.concatenate([half, -half])).astype(np.float32)  # of mean 0: all distances are exact
     queries = np.concatenate([index[:20], np.full((1, 3), 5, np.float32)])
-    found = nearest_rows(queries, index, k, chunk=8, block=block)
+    if backend == "faiss":
+        pytest.importorskip("faiss")
+    found = nearest_rows(queries, index, k, backend, chunk=8, block=block)
     exact = ((queries[:, None] - index[None]) ** 2).sum(-1)
-    np.testing.assert_array_equal(found.rows, np.argsort(exact, 1, kind="stable")[:, :k])
+    rows_ = np.argsort(exact, 1, kind="stable")[:, :k]
+    np.testing.assert_array_equal(found.rows, rows_)
+    np.testing.assert_array_equal(found.distances, np.take_along_axis(exact, rows_, 1))
+
+
+def test_faiss_searches_where_it_is_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("faiss")
+    monkeypatch.setattr("torchmultiverse.analyze.neighbours.device", lambda: SimpleNamespace(type="cpu"))
+    monkeypatch.setattr("torchmultiverse.analyze.neighbours._ONE_OPENMP", False)
+    assert [searched_by("auto", 100, rows) for rows in (1000, 1_000_000)] == ["torch", "faiss"]
+    assert searched_by("torch", 100, 1_000_000) == "torch"
+    monkeypatch.setattr("torchmultiverse.analyze.neighbours._ONE_OPENMP", True)
+    assert searched_by("auto", 100, 1_000_000) == "torch"
+    assert searched_by("faiss", 1, 1) == "faiss"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ["faiss", "torch"])
+def test_faiss_and_torch_live_in_one_process(first: str) -> None:
+    """Silently wrong, or the end of the process, would be two OpenMP runtimes that hinder each other: both search in
+    turns, whichever was loaded first, and faiss leaves both libraries the threads that they had."""
+    pytest.importorskip("faiss")
+    code = f"""
+import {first}, faiss, torch, numpy as np
+from torchmultiverse.analyze.neighbours import nearest_rows, searched_by
+rng = np.random.default_rng(0)
+index, queries = (rng.normal(size=(n, 32)).astype("f4") for n in (20_000, 300))
+torch.set_num_threads(1)
+before = faiss.omp_get_max_threads()
+for _ in range(3):
+    one, two = (nearest_rows(queries, index, 20, backend) for backend in ("torch", "faiss"))
+    assert (one.rows == two.rows).mean() > 0.99 and np.allclose(one.distances, two.distances, rtol=1e-4)
+assert (torch.get_num_threads(), faiss.omp_get_max_threads()) == (1, before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_most_memorized_and_the_classes() -> None:

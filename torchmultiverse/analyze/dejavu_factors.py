@@ -178,7 +178,7 @@ def factor_memories(
     k: int = K,
     fractions: Sequence[float] = FRACTIONS,
     seed: int = 0,
-    backend: Backend = "torch",
+    backend: Backend = "auto",
 ) -> list[FactorMemory]:
     """Ask for several factors at one layer, with one search of neighbours.
 

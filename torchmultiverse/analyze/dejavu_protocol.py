@@ -21,7 +21,7 @@ from torchmultiverse.analyze.dejavu import (
     score_against_unseen,
 )
 from torchmultiverse.analyze.label_inference import Inference, K, find_neighbours, infer_from, joined
-from torchmultiverse.analyze.neighbours import Backend, NearestRows
+from torchmultiverse.analyze.neighbours import Backend, NearestRows, searched_by
 from torchmultiverse.documents import Record
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.models import FloatArray
@@ -88,7 +88,7 @@ def score_model_pair(
     k: int = K,
     fractions: Sequence[float] = FRACTIONS,
     seed: int = 0,
-    backend: Backend = "torch",
+    backend: Backend = "auto",
 ) -> tuple[DejaVu, Controls, dict[str, InferencePair]]:
     """Run the whole protocol on the features of two models.
 
@@ -109,6 +109,7 @@ def score_model_pair(
     """
     k, notes = fitting_neighbours(k, labels)
     near = neighbours_of((first, second), targets, labels, k, backend)
+    notes += _searched(backend, targets, labels)
     found, controls, sides = pair_scores(near, targets, labels, fractions, seed)
     return _with_notes(found, notes), controls, sides
 
@@ -118,7 +119,7 @@ def neighbours_of(
     targets: Mapping[str, NDArray[np.int64]],
     labels: NDArray[np.int64],
     k: int,
-    backend: Backend = "torch",
+    backend: Backend = "auto",
 ) -> Near:
     """Return the public pictures nearest to the crops of each set, of each model.
 
@@ -175,7 +176,7 @@ def score_model(
     k: int = K,
     fractions: Sequence[float] = FRACTIONS,
     seed: int = 0,
-    backend: Backend = "torch",
+    backend: Backend = "auto",
     background_inference: Mapping[str, Inference] | None = None,
 ) -> tuple[DejaVu, Controls, dict[str, InferencePair]]:
     """Run the protocol on one model.
@@ -196,6 +197,7 @@ def score_model(
     """
     k, notes = fitting_neighbours(k, labels)
     near = neighbours_of((model,), targets, labels, k, backend)
+    notes += _searched(backend, targets, labels)
     found, controls, sides = single_scores(near, targets, labels, fractions, seed, background_inference)
     return _with_notes(found, notes), controls, sides
 
@@ -269,6 +271,12 @@ def _controls(
 
 def _with_notes(found: DejaVu, notes: Sequence[str]) -> DejaVu:
     return found.model_copy(update={"notes": (*notes, *found.notes)})
+
+
+def _searched(backend: Backend, targets: Mapping[str, NDArray[np.int64]], labels: NDArray[np.int64]) -> list[str]:
+    """Return that faiss was taken, if it was."""
+    names = [name for name, mine in targets.items() if searched_by(backend, len(mine), len(labels)) == "faiss"]
+    return [f"neighbours of {', '.join(names)} found by faiss, exactly, as torch finds them"] if names else []
 
 
 def fitting_neighbours(k: int, labels: NDArray[np.int64]) -> tuple[int, list[str]]:

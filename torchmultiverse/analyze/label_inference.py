@@ -49,7 +49,7 @@ def infer(
     public: FloatArray,
     labels: NDArray[np.int64],
     k: int = K,
-    backend: Backend = "torch",
+    backend: Backend = "auto",
 ) -> Inference:
     """Infer the label of each picture from its crop.
 

@@ -198,7 +198,7 @@ class MemorizationOptions:
     removal: ObjectRemoval = field(default_factory=ObjectRemoval)
     layers: Sequence[str] | None = None
     k: int = K
-    backend: Backend = "torch"
+    backend: Backend = "auto"
     reference: str = HELD_OUT
     decoders: tuple[str | Path, str | Path | None] | None = None
     views: int = 0

@@ -47,7 +47,7 @@ class Reconstruction(Record):
 def reconstruct(
     decoders: Sequence[str | Path | None], models: Sequence[Any], images: Any,
     found: Sequence[tuple[FloatArray, FloatArray]], rows: NDArray[np.int64], public: NDArray[np.int64],
-    codes: NDArray[np.int64], backend: Backend = "torch", run: RunOptions | None = None,
+    codes: NDArray[np.int64], backend: Backend = "auto", run: RunOptions | None = None,
 ) -> tuple[Reconstruction, list[NDArray[np.uint8]]]:  # fmt: skip
     """Draw pictures from the mean vector of the public pictures that are nearest to a background.
 

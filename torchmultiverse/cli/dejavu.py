@@ -91,7 +91,10 @@ class Reference:
     views: Annotated[
         int, typer.Option(min=0, help="Of each image, to tell members by their agreement (EncoderMI); as 6.")
     ] = 0
-    backend: Annotated[Literal["torch", "faiss"], typer.Option(help="That searches neighbours.")] = "torch"
+    backend: Annotated[
+        Literal["auto", "torch", "faiss"],
+        typer.Option(help="That searches neighbours; auto: faiss for many, where it is installed and there is no GPU."),
+    ] = "auto"
 
     def decoders(self) -> tuple[Path, Path | None] | None:
         """Return the decoders of both models, if there are any."""
