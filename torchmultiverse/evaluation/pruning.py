@@ -192,7 +192,8 @@ def _reaching(
             exact = (bounds >= least[row]) | (at == (likely + rows * upper.shape[1])[row])
             rest = ~exact
             with np.errstate(over="ignore"):
-                return at[exact], np.bincount(row[rest], np.exp(bounds[rest]), minlength=len(rows))
+                weights = np.exp(bounds[rest]).astype(np.float64)
+            return at[exact], np.bincount(row[rest], weights, minlength=len(rows)).astype(np.float64)
     np.greater_equal(upper, least[:, None], out=reaches)
     reaches[rows, likely] = True
     at = np.flatnonzero(reaches)
