@@ -21,7 +21,7 @@ MARKED := -m 'not slow'
 
 test: setup
 	$(BIN)/python -m pytest $(MARKED) $(TALKING)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(MARKED) -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(TALKING:%=--ignore=%)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(MARKED) -n logical --maxprocesses 8 --dist loadfile $(TALKING:%=--ignore=%)
 
 test-all: MARKED :=
 test-all: test
