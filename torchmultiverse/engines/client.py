@@ -323,7 +323,7 @@ class AsyncClient:
             message = messages.RenderRequest(
                 id=request, scene=scene.wire, size=list(options.size), passes=list(options.passes),
                 format="png" if options.format == "raw" else options.format, raw=raw or None,
-                quiet=fast or None, seed=options.seed, samples=options.samples,
+                quiet=True, seed=options.seed, samples=options.samples,
             )  # fmt: skip
             connection.send(message.encode())
             async with asyncio.timeout(self.timeout) as self._patience[request]:
