@@ -67,7 +67,7 @@ def test_faults_of_an_engine_lose_and_mispair_nothing(client: str, streamer: str
     asked = scenes(24)
     with serve(faults=faults, transport=streamer) as served:
         engine = RemoteEngine(
-            served.url, in_flight=6, timeout=3.0, retries=6, transport=client, pixels="channel", connect_timeout=60
+            served.url, in_flight=6, timeout=3.0, retries=20, transport=client, pixels="channel", connect_timeout=60
         )
         try:
             assert right(asked, list(engine.render(asked, OPTIONS))) == len(asked)
