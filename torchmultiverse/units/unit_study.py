@@ -24,9 +24,10 @@ from torchmultiverse.stats import auc_interval, auc_of
 from torchmultiverse.store import ImageSet, open_images
 from torchmultiverse.study import Bar, BarChart, Cell, ImageRow, LineChart, Point, Section, Series, Study
 from torchmultiverse.train import AutoencoderTraining, SparseAutoencoder, kept_autoencoder, train_autoencoder
+from torchmultiverse.units.describing import viewer_of
 from torchmultiverse.units.detection import Concepts, Detections, Expression, UnitDetections, detect, parts
 from torchmultiverse.units.semanticity import factor_embeddings, monosemanticity
-from torchmultiverse.units.word_study import words_section
+from torchmultiverse.units.word_study import UnitTexts, put_into_words
 
 NEURONS, DIRECTIONS, LATENTS = "neurons", "random directions", "sparse latents"
 _BINS = 8
@@ -58,6 +59,7 @@ class UnitOptions:
         directions: random directions to compare with; as many as units by default, 0 for none.
         limit: so many pictures at most.
         words: an image-text model, or its string, whose captions put the surest units into words; none by default.
+        crops: describe the parts of pictures at which a unit is active, beside whole pictures.
     """
 
     layer: str | None = None
@@ -72,6 +74,7 @@ class UnitOptions:
     directions: int | None = None
     limit: int | None = None
     words: Any = None
+    crops: bool = True
 
 
 def concepts_of(features: Features, factors: Sequence[str] | None = None) -> Concepts:
@@ -199,23 +202,27 @@ def study_units(
         )
         kinds.append(_asked(LATENTS, latents[:, alive], concepts, options, run, 2))
     lines = [line for kind in kinds for line in _lines(kind)]
-    words = [] if options.words is None else [_words(kinds[0], features, images, concepts, options, run)]
+    more: list[Section] = []
+    if options.words is not None:
+        texts = _words(kinds[0], features, images, concepts, options, run, loaded, layer)
+        more += texts.sections
+        notes += texts.notes
     study = _study(kinds, features, images, layer, concepts, notes, lines)
-    return study.model_copy(update={"sections": (*study.sections, *words)}), lines
+    return study.model_copy(update={"sections": (*study.sections, *more)}), lines
 
 
 def _words(
-    kind: _Kind, features: Features, images: ImageSet, concepts: Concepts, options: UnitOptions, run: RunOptions
-) -> Section:
+    kind: _Kind, features: Features, images: ImageSet, concepts: Concepts, options: UnitOptions, run: RunOptions,
+    looked_at: Any, layer: str,
+) -> UnitTexts:  # fmt: skip
     """Return what an image-text model says of the surest detectors."""
     model = load_model(options.words) if isinstance(options.words, str) else options.words
     store = FeatureCache(run.store) if isinstance(run.store, str | Path) else run.store
     area = kind.areas()
     surest = sorted((unit for unit in kind.found.units if kind.detects(unit)), key=lambda unit: -area[unit.unit])
     rng = np.random.default_rng((run.seed, 3))
-    return words_section(
-        surest[:_IN_WORDS], kind.activations, concepts, images, features.rows, model, rng, store, run.quiet
-    )
+    viewer = viewer_of(model, images, features.rows, concepts, rng, store, run.quiet)
+    return put_into_words(surest[:_IN_WORDS], kind.activations, viewer, looked_at, layer, options.crops)
 
 
 def _asked(
