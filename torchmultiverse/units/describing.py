@@ -14,6 +14,7 @@ from PIL import Image
 
 from torchmultiverse.errors import ModelError
 from torchmultiverse.features import FeatureCache, encode_images, text_vectors, unit_maps
+from torchmultiverse.images import rgb
 from torchmultiverse.models import FloatArray, ImageTextModel, Model
 from torchmultiverse.store import ImageSet
 from torchmultiverse.units.crops import CroppedImages, combined, crop_of
@@ -189,6 +190,31 @@ def described_crops(
     vectors = viewer.encode(cropped)
     mine = [np.flatnonzero(np.array(owners) == k) for k in range(len(asked))]
     return [Described(vectors[k], tuple(cropped.image(int(p)) for p in k[:shown])) for k in mine]
+
+
+def cropped_at(
+    model: Any, layer: str, images: ImageSet, rows: NDArray[np.int64], units: NDArray[np.int64], quiet: bool = False
+) -> list[Image.Image]:
+    """Return the part of each picture at which a unit is active.
+
+    Args:
+        model, layer: whose units.
+        images: the dataset.
+        rows: of it, (P,).
+        units: of the layer, (P,).
+        quiet: show no bar.
+
+    Raises:
+        ModelError: nothing at or before the layer has places.
+    """
+    maps = unit_maps(model, layer, images, rows, units, quiet=quiet)
+    preprocess = getattr(model.info, "preprocess", None)
+    found = []
+    for activity, row in zip(maps, rows.tolist(), strict=True):
+        picture = rgb(images.image(row))
+        view = preprocess.view(picture.size) if preprocess is not None else None
+        found.append(picture.crop(crop_of(activity, picture.size, view)))
+    return found
 
 
 def _pairs(asked: Sequence[Asked], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
