@@ -103,8 +103,8 @@ def counterfactual_section(
         "Scenes of the dataset are rendered anew as they are, and with one factor changed and nothing else; "
         "activations are in standard deviations over the dataset, intervals over scenes. Observed is the difference in "
         "the data between pictures with and without what the unit detects: what the data show together is no proof "
-        "that the unit looks at this factor, what a change of it alone does is. Control: another factor is changed in the same "
-        f"scenes. In {sure} of {len(shifts)} cases the activation surely follows the factor."
+        "that the unit looks at this factor, what a change of it alone does is. Control: another factor is changed in "
+        f"the same scenes. In {sure} of {len(shifts)} cases the activation surely follows the factor."
     )
     if notes:
         about += " " + " ".join(notes)

@@ -35,18 +35,20 @@ class Group:
 
     Attributes:
         units: more than one.
-        rows: pictures that make exactly these active, (T,).
+        exactly: whether its pictures make exactly these active; else at least these, of a pair.
+        rows: its pictures, (T,).
         expression: of which most of them are, and few others, in the half that was searched.
-        exact: of the other half's pictures that make exactly these active: how many, and how many are of it.
+        pure: of its pictures in the other half, how many there are, and how many are of it.
         least: of those that make at least these active, the same.
         alone: the largest share among each unit's own active pictures of the other half.
         chance: share of all pictures of the other half that are of it.
     """
 
     units: tuple[int, ...]
+    exactly: bool
     rows: NDArray[np.int64]
     expression: Expression
-    exact: tuple[int, int]
+    pure: tuple[int, int]
     least: tuple[int, int]
     alone: float
     chance: float
@@ -54,7 +56,7 @@ class Group:
     @property
     def purity(self) -> float:
         """Share of its pictures in the other half that are of the expression; 0 where there are none."""
-        return self.exact[1] / max(self.exact[0], 1)
+        return self.pure[1] / max(self.pure[0], 1)
 
 
 def groups_of(
@@ -74,13 +76,16 @@ def groups_of(
         pairs: also two values.
 
     Returns:
-        The purest first; of each the expression with the largest intersection over union.
+        Those of more than ten pictures that make exactly the same units active, and, where these are few, pairs that
+        are active together more often than by chance; the purest first. Of each the expression with the largest
+        intersection over union.
 
     Source: algorithm 1 of the thesis: pictures with the same set of active units are a group of more than ten.
     """
     rows = np.asarray(activations, np.float32)
     active = (rows - rows.mean(0)) / np.maximum(rows.std(0), 1e-30) > deviations
-    groups = {units: of for units, of in unit_groups(rows, deviations, LEAST, each=True).items() if len(units) > 1}
+    exact = {units: of for units, of in unit_groups(rows, deviations, LEAST, each=True).items() if len(units) > 1}
+    groups = {**exact, **_pairs(active, set(exact), max(0, _SHOWN - len(exact)))}
     if not groups:
         return []
     marks = np.zeros((len(rows), len(groups)), np.float32)
@@ -96,15 +101,35 @@ def groups_of(
         overlaps = [_overlap(concepts.members(e)[searched], mine[searched]) for e in one.expressions]
         expression = one.expressions[int(np.argmax(overlaps))]
         true = concepts.members(expression)[other]
-        exact, least = mine[other], active[other][:, units].all(1)
+        pure, least = mine[other], active[other][:, units].all(1)
         alone = max(_share(true, active[other][:, unit]) for unit in units)
         found.append(
             Group(
-                units, of, expression, (int(exact.sum()), int(true[exact].sum())),
+                units, units in exact, of, expression, (int(pure.sum()), int(true[pure].sum())),
                 (int(least.sum()), int(true[least].sum())), alone, float(true.mean()),
             )
         )  # fmt: skip
     return sorted(found, key=lambda one: (-one.purity, one.units))
+
+
+def _pairs(
+    active: NDArray[np.bool_], known: set[tuple[int, ...]], most: int
+) -> dict[tuple[int, ...], NDArray[np.int64]]:
+    """Return pairs of units that are active together more often than by chance, and the pictures of each.
+
+    Where most units are active somewhat, hardly two pictures make exactly the same ones active, and pairs are all that
+    can be asked. The first are those with the largest number of common pictures over what chance would give.
+    """
+    counts = active.sum(0).astype(np.float64)
+    both = active.astype(np.float32).T @ active.astype(np.float32)
+    expected = np.maximum(np.outer(counts, counts) / len(active), 1e-30)
+    ratio = np.triu(np.where(both > LEAST, both / expected, 0), 1)
+    found: dict[tuple[int, ...], NDArray[np.int64]] = {}
+    for place in np.argsort(-ratio, axis=None, kind="stable")[: most + len(known)].tolist():
+        one, other = divmod(place, len(counts))
+        if ratio[one, other] > 1 and (one, other) not in known and len(found) < most:
+            found[one, other] = np.flatnonzero(active[:, one] & active[:, other])
+    return found
 
 
 def _overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
@@ -132,15 +157,16 @@ def group_sections(
     """
     about = (
         f"A unit is active from {deviations:g} of its standard deviations above its mean; pictures that make exactly "
-        f"the same units active, more than {LEAST} of them, are a group. What it detects is searched on one half of "
-        "the pictures; its purity is the share of its pictures in the other half that are so, beside the purest of its "
-        "units alone, and beside all pictures that make at least these units active."
+        f"the same units active, more than {LEAST} of them, are a group; where few are, there follow pairs of units "
+        "that are active together more often than by chance (at least these). What a group detects is searched on one "
+        "half of the pictures; its purity is the share of its pictures in the other half that are so, beside "
+        "the purest of its units alone, and beside all pictures that make at least these units active."
     )
     if not groups:
         return (
             Section(
                 title="Groups of units",
-                about=about + " There is none: with more pictures, or a lower threshold (--groups), there may be.",
+                about=about + " There is none: with more pictures, or another threshold (--groups), there may be.",
             ),
         )
     described = _described(groups[:_WORDED], viewer, model, layer)
@@ -156,8 +182,8 @@ def group_sections(
         lines.append(_line(group, said, words, likeness, viewer is not None))
         if place < _CARDS:
             cards.append(_card(group, said, images, rows, seen))
-    more = sum(group.purity > group.alone for group in groups if group.exact[0])
-    asked = sum(group.exact[0] > 0 for group in groups)
+    more = sum(group.purity > group.alone for group in groups if group.pure[0])
+    asked = sum(group.pure[0] > 0 for group in groups)
     about += f" Of {asked} groups {more} are purer than the purest of their units."
     if viewer is not None:
         everything = interpretability(viewer.vectors)
@@ -189,11 +215,12 @@ def _words(words: UnitWords) -> str:
 def _line(
     group: Group, said: Mapping[Expression, str], words: str, likeness: float | None, worded: bool
 ) -> Mapping[str, Cell]:
-    low, high = wilson(group.exact[1], group.exact[0])
+    low, high = wilson(group.pure[1], group.pure[0])
     line: dict[str, Cell] = {
-        "units": ", ".join(map(str, group.units)), "detect": said[group.expression], "pictures": len(group.rows),
-        "purity %": group.purity if group.exact[0] else None, "low %": low, "high %": high,
-        "of (other half)": group.exact[0], "purest unit alone %": group.alone, "chance %": group.chance,
+        "units": ", ".join(map(str, group.units)), "active": "exactly these" if group.exactly else "at least these",
+        "detect": said[group.expression], "pictures": len(group.rows),
+        "purity %": group.purity if group.pure[0] else None, "low %": low, "high %": high,
+        "of (other half)": group.pure[0], "purest unit alone %": group.alone, "chance %": group.chance,
         "at least these %": group.least[1] / group.least[0] if group.least[0] else None, "of": group.least[0],
     }  # fmt: skip
     return {**line, "likeness": likeness, "words": words} if worded else line
