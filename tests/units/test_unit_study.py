@@ -116,7 +116,7 @@ def test_units_are_put_into_words_that_are_scored(pictures: ImageList) -> None:
     sections = {section.title: section for section in study.sections}
     table = sections["Units and their words"].table
     assert {line["known"]: str(line["words"]).split()[0] for line in table} == {c: c for c in COLOURS}
-    assert [line["first word right %"] for line in sections["In words"].table] [0] == 1
+    assert sections["In words"].table[0]["first word right %"] == 1
     assert any("not of crops: nothing before layer '1' of 'means' has places" in note for note in study.notes)
     with pytest.raises(ModelError, match="means has no captions"):
         study_units(_means(), pictures, replace(OPTIONS, latents=0, words=_means()), QUIET)

@@ -14,10 +14,10 @@ from torchmultiverse.images import rgb, thumbnail
 from torchmultiverse.models import FloatArray
 from torchmultiverse.stats import Intervals, Paired, mean_interval
 from torchmultiverse.store import StoredDataset
-from torchmultiverse.study import Bar, BarChart, Cell, ImageRow, Section
+from torchmultiverse.study import Bar, BarChart, Cell, ImageRow, Point, ScatterChart, Section, Series
 from torchmultiverse.units.counterfactuals import Change
 
-_SHOWN = 4
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,6 @@ def counterfactual_section(
     bars: list[Bar] = []
     for shift in shifts:
         verb = "taken away" if shift.removed else "put in"
-        name = f"unit {shift.unit}: {plain(shift.factor)} {verb}"
         expected = -observed[shift.unit] if shift.removed else observed[shift.unit]
         control = shift.control
         lines.append(
@@ -124,30 +123,45 @@ def counterfactual_section(
                 "scenes": shift.moved.clusters, "follows": "yes" if shift.follows else "not shown",
             }
         )  # fmt: skip
-        bars.append(
-            Bar(name=name, value=shift.moved.mean, low=shift.moved.low, high=shift.moved.high, group="rendered")
-        )
-        bars.append(Bar(name=f"{name}, observed", value=expected, group="observed"))
-        if control is not None and shift.removed:
-            bars.append(
-                Bar(name=f"{name}, control", value=control.mean, low=control.low, high=control.high, group="control")
-            )
+        if shift.removed:
+            bars.append(_bar(f"unit {shift.unit}: {plain(shift.factor)}", shift.moved, "this factor"))
+            if control is not None:
+                bars.append(_bar(f"unit {shift.unit}: control of {plain(shift.factor)}", control, "another factor"))
     return Section(
         title="Counterfactuals, rendered", about=about,
-        charts=(
-            BarChart(
-                title="What a change of one factor does", y="change of the activation, in standard deviations",
-                bars=tuple(bars), percent=False,
-            ),
-        )
-        if bars else (),
-        table=tuple(lines), pictures=_pictures(shifts, said, pictures, activations, rows, deviation),
+        charts=_charts(shifts, observed, bars),
+        table=tuple(lines), pictures=_pictures(shifts, pictures, activations, rows, deviation),
+    )  # fmt: skip
+
+
+def _bar(name: str, moved: Paired, group: str) -> Bar:
+    return Bar(name=name, value=moved.mean, low=moved.low, high=moved.high, group=group)
+
+
+def _charts(
+    shifts: Sequence[Shift], observed: Mapping[int, float], bars: Sequence[Bar]
+) -> tuple[BarChart | ScatterChart, ...]:
+    if not bars:
+        return ()
+    points = tuple(
+        Point(x=observed[s.unit], y=-s.moved.mean if s.removed else s.moved.mean, label=plain(s.factor))
+        for s in shifts
+    )  # fmt: skip
+    return (
+        BarChart(
+            title="Taken away", y="change of the activation, in standard deviations", bars=tuple(bars), percent=False
+        ),
+        ScatterChart(
+            title="Observed and rendered", x="observed difference", y="change with the factor", diagonal=True,
+            series=(Series(name="", points=points),),
+            note="On the line: all that the data show of the unit comes from this factor. At 0: none of it.",
+        ),
     )  # fmt: skip
 
 
 def _pictures(
-    shifts: Sequence[Shift], said: Mapping[int, str], pictures: StoredDataset, activations: FloatArray,
-    rows: Mapping[str, int], deviation: NDArray[np.float64],
+    shifts: Sequence[Shift], pictures: StoredDataset, activations: FloatArray, rows: Mapping[str, int],
+    deviation: NDArray[np.float64],
 ) -> tuple[ImageRow, ...]:  # fmt: skip
     found = []
     for shift in shifts:
@@ -159,6 +173,6 @@ def _pictures(
                 samples.append(EncodedImage(data=thumbnail(rgb(pictures.image(row)))))
             captions += [change.values[0], f"{change.values[1]}: {moved:+.1f}"]
         if samples:
-            label = f"unit {shift.unit} ({said[shift.unit]}): {plain(shift.factor)} changed, scene by scene"
+            label = f"unit {shift.unit}: {plain(shift.factor)} changed"
             found.append(ImageRow(label=label, inputs=(), samples=tuple(samples), captions=tuple(captions)))
     return tuple(found)

@@ -204,7 +204,8 @@ def render_changes(
         "assets": held.get("assets", []), "declare": held.get("declare", []), "render": rendering,
         "design": {"kind": "explicit", "scenes": [scenes[key].wire for key in sorted(scenes)]},
     }  # fmt: skip
-    name = hashlib.sha256(canonical_json([data, str(engine)]).encode()).hexdigest()[:12]
+    called = engine if isinstance(engine, str) else getattr(engine, "__qualname__", type(engine).__qualname__)
+    name = hashlib.sha256(canonical_json([data, called]).encode()).hexdigest()[:12]
     folder = out / f"counterfactuals-{name}"
     generate(parse_spec(data), folder, engine or "builtin", progress=not quiet, check=0)
     made = open_dataset(folder)

@@ -196,7 +196,15 @@ def group_sections(
         title="Sizes", y="groups", percent=False,
         bars=tuple(Bar(name=f"{size} units", value=float(count)) for size, count in sorted(sizes.items())),
     )  # fmt: skip
-    return (Section(title="Groups of units", about=about, charts=(chart,), table=tuple(lines), pictures=tuple(cards)),)
+    return (
+        Section(
+            title="Groups of units",
+            about=about,
+            charts=(chart,) if len(sizes) > 1 else (),
+            table=tuple(lines),
+            pictures=tuple(cards),
+        ),
+    )
 
 
 def _described(groups: Sequence[Group], viewer: Viewer | None, model: Any, layer: str) -> Sequence[Described]:

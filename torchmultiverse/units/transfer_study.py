@@ -121,7 +121,7 @@ def transfer_section(
         f" Of {len(lines)} detectors {sure} ({100 * low:.0f} to {100 * high:.0f} %) have a unit there that surely "
         f"detects the same; median AUROC {mapped:.2f}, here {own:.2f}."
     )
-    points = tuple(Point(x=line.own, y=line.area, low=line.low, high=line.high) for line in lines)
+    points = tuple(Point(x=line.own, y=line.area) for line in lines)
     together = tuple(Point(x=line.own, y=line.together) for line in lines)
     ordered = sorted(lines, key=lambda line: -line.area)
     table: list[dict[str, Cell]] = [
