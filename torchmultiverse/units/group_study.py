@@ -27,6 +27,7 @@ ALIKE = 0.8
 _SHOWN = 40
 _CARDS = 8
 _WORDED = 40
+_PAIRS_EACH = 2  # of a unit: units that always go together would fill the table with each other
 
 
 @dataclass(frozen=True)
@@ -125,10 +126,14 @@ def _pairs(
     expected = np.maximum(np.outer(counts, counts) / len(active), 1e-30)
     ratio = np.triu(np.where(both > LEAST, both / expected, 0), 1)
     found: dict[tuple[int, ...], NDArray[np.int64]] = {}
-    for place in np.argsort(-ratio, axis=None, kind="stable")[: most + len(known)].tolist():
+    used = np.zeros(len(counts), np.int64)
+    for place in np.argsort(-ratio, axis=None, kind="stable").tolist():
         one, other = divmod(place, len(counts))
-        if ratio[one, other] > 1 and (one, other) not in known and len(found) < most:
+        if ratio[one, other] <= 1 or len(found) == most:
+            break
+        if (one, other) not in known and max(used[one], used[other]) < _PAIRS_EACH:
             found[one, other] = np.flatnonzero(active[:, one] & active[:, other])
+            used[[one, other]] += 1
     return found
 
 
@@ -172,6 +177,7 @@ def group_sections(
     described = _described(groups[:_WORDED], viewer, model, layer)
     shared = rows_of_length_one(activations)
     lines, cards = [], []
+    shown: set[Expression] = set()
     for place, group in enumerate(groups[:_SHOWN]):
         seen = described[place] if place < len(described) else None
         words, likeness = "", None
@@ -180,7 +186,8 @@ def group_sections(
             words = _words(told.get(CROPS, told[WHOLE]))
             likeness = interpretability(viewer.vectors[group.rows] if seen is None else seen.vectors)
         lines.append(_line(group, said, words, likeness, viewer is not None))
-        if place < _CARDS:
+        if len(cards) < _CARDS and group.expression not in shown:
+            shown.add(group.expression)
             cards.append(_card(group, said, images, rows, seen))
     more = sum(group.purity > group.alone for group in groups if group.pure[0])
     asked = sum(group.pure[0] > 0 for group in groups)

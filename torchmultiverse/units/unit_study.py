@@ -32,6 +32,7 @@ _PICTURES = 8
 SOURCES = (
     "J. Mu, J. Andreas: Compositional explanations of neurons, NeurIPS 2020 (logical forms of concepts).",
     "N. Kalibhat et al.: Identifying interpretable subspaces in image representations, ICML 2023 (units, contrast).",
+    "R. Selvaraju et al.: Grad-CAM, International Journal of Computer Vision 2020 (activation maps).",
     "M. Pach et al.: Sparse autoencoders learn monosemantic features in vision-language models, arXiv 2504.02821.",
     "L. Gao et al.: Scaling and evaluating sparse autoencoders, 2024 (TopK).",
 )
@@ -198,7 +199,7 @@ def _known(value: float) -> float | None:
 
 def _median(values: NDArray[np.float64]) -> float | None:
     known = values[~np.isnan(values)]
-    return float(np.median(known)) if len(known) else None
+    return round(float(np.median(known)), 4) if len(known) else None
 
 
 def _by_factor(kind: Kind) -> Section:
