@@ -176,7 +176,8 @@ def group_sections(
         )
     described = _described(groups[:_WORDED], viewer, model, layer)
     shared = rows_of_length_one(activations)
-    lines, cards = [], []
+    lines: list[Mapping[str, Cell]] = []
+    cards: list[ImageRow] = []
     shown: set[Expression] = set()
     for place, group in enumerate(groups[:_SHOWN]):
         seen = described[place] if place < len(described) else None
