@@ -18,6 +18,7 @@ from torchmultiverse.errors import DatasetError
 from torchmultiverse.features import LayerExtractor, factor_names
 from torchmultiverse.images import rgb
 from torchmultiverse.models import FloatArray
+from torchmultiverse.store import LABEL_COLUMNS
 
 Pixels = NDArray[np.uint8]
 _READ = 0.25  # of what is above chance: read by a layer
@@ -110,7 +111,7 @@ class ExperimentSetup:
             prediction = self.probes[name].probabilities(self.conditioned.vectors[self.rows]).argmax(1)
             chance = float(np.bincount(codes[self.rows]).max() / len(self.rows))
             accuracies[name] = (float((prediction == codes[self.rows]).mean()) - chance) / max(1 - chance, 1e-9)
-        usual = next((name for name in ("character_name", "label") if accuracies.get(name, 0.0) > _READ), None)
+        usual = next((name for name in LABEL_COLUMNS if accuracies.get(name, 0.0) > _READ), None)
         return usual or max(accuracies, key=lambda name: accuracies[name])
 
     @cached_property

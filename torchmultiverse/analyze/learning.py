@@ -27,7 +27,7 @@ from torchmultiverse.evaluation import plain
 from torchmultiverse.features import features_of
 from torchmultiverse.models import load_model
 from torchmultiverse.stats import LEVEL, MIN_CLUSTERS, RESAMPLES, expanded_tail, holm, resampling_weights
-from torchmultiverse.store import dataset_name, open_images
+from torchmultiverse.store import dataset_name, drawn_images, open_images
 from torchmultiverse.study import Cell, LineChart, Point, Section, Series, Study
 from torchmultiverse.train import checkpoints
 
@@ -154,10 +154,8 @@ def learning_order(
         ModelError: no such encoder, fewer than two checkpoints, or encoders with other ones.
         DatasetError: no such column, or nothing to ask for.
     """
-    from torchmultiverse.analyze.analysis import draw_images
-
     options, run = options or LearningOptions(), run or RunOptions()
-    images = draw_images(open_images(dataset), options.limit, run.seed)
+    images = drawn_images(open_images(dataset), options.limit, run.seed)
     epochs, models = kept_checkpoints(encoders)
     layers = list(options.layers or _ends(models[0][0]))
     read: list[list[dict[str, list[Reading]]]] = []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -15,6 +15,9 @@ from torchmultiverse.cli import completion
 from torchmultiverse.cli.output import TableFormat, printing
 from torchmultiverse.tables import Column
 from torchmultiverse.train import TrainingSettings, parse_settings
+
+if TYPE_CHECKING:
+    from torchmultiverse.store import ImageSet
 
 # Arguments
 Dataset = Annotated[
@@ -84,7 +87,18 @@ Layers = Annotated[
         "--layer", help="Layer, as 'analyze layers' names it; may be repeated. Default: all where the model can be cut."
     ),
 ]
-Label = Annotated[str | None, typer.Option("--label", help="Column of classes. Default: character_name, or label.")]
+Label = Annotated[
+    str | None,
+    typer.Option(
+        "--label",
+        help="Column of classes. Default: character_label, character_name or label, the first that varies.",
+        autocompletion=completion.columns,
+    ),
+]
+
+Limit = Annotated[
+    int | None, typer.Option("--limit", min=20, help="So many images at most, drawn at random. Default: all.")
+]
 
 
 @dataclass(frozen=True)
@@ -213,6 +227,13 @@ def features_folder(given: Path | None) -> Path:
     from torchmultiverse.resources import cache_folder
 
     return given or cache_folder("embeddings")
+
+
+def images_of(data: Path, limit: int | None, seed: int) -> ImageSet:
+    """Open a dataset, or a folder of images, and draw as many of its images as ``--limit`` says."""
+    from torchmultiverse.store import drawn_images, open_images
+
+    return drawn_images(open_images(data), limit, seed)
 
 
 def option_sets(function: Callable[..., None]) -> Callable[..., None]:

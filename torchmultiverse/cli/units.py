@@ -13,6 +13,7 @@ from torchmultiverse.cli.options import (
     Data,
     Factors,
     Features,
+    Limit,
     ModelString,
     Out,
     Seed,
@@ -54,9 +55,7 @@ class Asked:
             "Default: no words.",
         ),
     ] = None
-    limit: Annotated[
-        int | None, typer.Option(min=50, help="So many images at most, drawn at random. Default: all.")
-    ] = None
+    limit: Limit = None
 
 
 @analyze_group.command(

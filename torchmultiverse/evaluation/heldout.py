@@ -20,11 +20,8 @@ from torchmultiverse.features import image_array
 from torchmultiverse.models import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from torchmultiverse.scenes import said_name
 from torchmultiverse.stats import Intervals
-from torchmultiverse.store import ImageSet, columns_of, open_images
+from torchmultiverse.store import ImageSet, columns_of, label_column, open_images
 from torchmultiverse.train import ClassifierTraining, train_classifier
-
-_LABELS = ("character_name", "label")
-"""Columns of what is recognised, the first that a dataset has."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +60,9 @@ def class_names(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.str_]:
     Raises:
         DatasetError: a dataset has none.
     """
-    name = next((one for one in _LABELS if one in columns), None)
-    if name is None:
-        raise DatasetError(f"no column of classes: {' or '.join(_LABELS)}")
+    name = label_column(columns, None, "the dataset", "the name of a column")
     values = columns[name].astype(str)
-    return np.array([said_name(value) for value in values]) if name == _LABELS[0] else values
+    return np.array([said_name(value) for value in values]) if name.startswith("character") else values
 
 
 def held_out_split(

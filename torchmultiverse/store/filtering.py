@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,13 +56,12 @@ def passing(
     return keep
 
 
-def rows_where(images: ImageSet, text: str, more: Mapping[str, NDArray[Any]] | None = None) -> NDArray[np.bool_]:
+def rows_where(images: ImageSet, text: str) -> NDArray[np.bool_]:
     """Return which rows of any images pass a filter, (N,); see `torchmultiverse.scenes.parse_where`.
 
     Args:
         images: a dataset, a folder, or images in memory.
         text: the filter.
-        more: further columns, (N,) each, that it may name.
 
     Raises:
         SpecError: the filter cannot be read.
@@ -75,9 +74,6 @@ def rows_where(images: ImageSet, text: str, more: Mapping[str, NDArray[Any]] | N
     [False, True]
     """
     table = images.table()
-    for name, values in (more or {}).items():
-        if name not in table.column_names:
-            table = table.append_column(name, pa.array(values.tolist()))
     factors = filter_factors(table.schema, table_of(images.manifest))
 
     def column(name: str) -> pa.Table:

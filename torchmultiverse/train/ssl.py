@@ -29,7 +29,7 @@ from torchmultiverse.files import write_atomic
 from torchmultiverse.json_text import read_json
 from torchmultiverse.models import ENCODER_CONFIG, build_encoder
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.store import ImageSet, columns_of, manifest_hash, open_images
+from torchmultiverse.store import ImageSet, columns_of, manifest_hash, open_images, usual_label
 from torchmultiverse.train.augment import AugmentedViews, SmallCrops
 from torchmultiverse.train.ddm import DomainTerms, refuse_idle, terms_of
 from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, Schedule, checkpoint_of, cosine, triangle
@@ -436,7 +436,7 @@ def train_encoder(
     images = open_images(dataset)
     chosen = np.arange(len(images)) if rows is None else np.asarray(rows)
     columns = columns_of(images)
-    named = label or ("label" if "label" in columns else "character_name")
+    named = label or usual_label(columns) or "label"
     chosen, left_out = trained_rows(columns, chosen, training, named, unseen)
     labels: NDArray[np.int64] | None = None
     names: tuple[str, ...] = ()

@@ -22,8 +22,6 @@ from torchmultiverse.transfer.wordnet import WordNet, named, nearest_words, syns
 
 IMAGENET = "imagenet1k"
 """Name of the 1000 classes of ImageNet-1k as a seen set."""
-LABELS = ("character_label", "character_name", "label")
-"""Columns that may say the class, the first that is there being taken."""
 _MOST_BYTES = 64 * 2**20
 
 
@@ -62,22 +60,6 @@ def class_names(values: Iterable[Any]) -> list[str]:
     words = [str(value) for value in values]
     known = {word: found.name if (found := class_of(word)) and found.kind == "object" else word for word in set(words)}
     return [known[word] for word in words]
-
-
-def label_of(columns: Mapping[str, NDArray[Any]], wanted: str | None, dataset: str) -> str:
-    """Return the column of classes.
-
-    Raises:
-        DatasetError: none of that name, or none at all.
-    """
-    if wanted is not None:
-        if wanted not in columns:
-            raise DatasetError(f"{dataset} has no column '{wanted}'.{nearest(wanted, columns)}")
-        return wanted
-    found = next((name for name in LABELS if name in columns), None)
-    if found is None:
-        raise DatasetError(f"{dataset} has none of the columns {', '.join(LABELS)}: name the classes' by --label")
-    return found
 
 
 def match_classes(

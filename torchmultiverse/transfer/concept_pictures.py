@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.scenes import in_class_order
-from torchmultiverse.store import ImageSet, columns_of, dataset_name, open_images
+from torchmultiverse.store import ImageSet, columns_of, dataset_name, label_column, open_images
 from torchmultiverse.transfer.concept_classes import (
     IMAGENET,
     MatchedClasses,
     class_names,
-    label_of,
     match_classes,
     read_names,
     read_synsets,
@@ -40,7 +39,7 @@ class LevelOptions:
         seen: what was learnt, see `torchmultiverse.transfer.concept_classes.seen_synsets`.
         levels: how many, or the path of a file of levels; ``None``: five, or fewer where classes are few.
         per_level: classes in each.
-        label: column of classes; ``None``: the first of ``character_label``, ``character_name``, ``label``.
+        label: column of classes; ``None``: that of `torchmultiverse.store.usual_label`.
         synsets: file of what classes mean.
         wordnet: file of all nouns; ``None``: those that come with the package.
     """
@@ -103,7 +102,7 @@ def levels_from(source: str | Path, options: LevelOptions) -> tuple[ConceptLevel
         return _levels(names, options, own, {}, names)
     images = open_images(source)
     columns = columns_of(images)
-    label = label_of(columns, options.label, dataset_name(images))
+    label = label_column(columns, options.label, dataset_name(images))
     labels = class_names(columns[label])
     return _levels(labels, options, {}, columns, labels)
 
@@ -172,7 +171,7 @@ def concept_data(
     images = open_images(dataset)
     name = dataset_name(images)
     columns = columns_of(images)
-    column = label_of(columns, options.label, name)
+    column = label_column(columns, options.label, name)
     every = np.array(class_names(columns[column]), object)
     counts = dict(zip(*np.unique(every.astype(str), return_counts=True), strict=True))
     notes = []

@@ -21,23 +21,6 @@ BINS = 4
 _LEAST = 10  # levels of the content from which intervals are taken over them
 
 
-def question_columns(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the columns, and of a folder of pictures those of its deeper folders: ``folder_2`` and so on.
-
-    In ``photo/dog/1.jpg`` the first folder is the column ``label``, the second is ``folder_2``.
-
-    Args:
-        columns: of the pictures, (N,) each.
-    """
-    found = dict(columns)
-    if "filename" not in found or not len(found["filename"]):
-        return found
-    parts = [str(name).split("/")[:-1] for name in found["filename"]]
-    for place in range(1, min(map(len, parts))):
-        found.setdefault(f"folder_{place + 1}", np.array([one[place] for one in parts], object))
-    return found
-
-
 def domain_target(columns: Mapping[str, NDArray[Any]], factor: str) -> FactorTarget:
     """Return the levels of any column; many numbers are cut into `BINS` ranges with as many pictures in each.
 

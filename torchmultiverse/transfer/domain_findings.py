@@ -203,20 +203,19 @@ def measure_domains(
     """
     run = run or RunOptions()
     images = open_images(dataset)
-    every = design.question_columns(columns_of(images))  # before the model has seen a picture
+    every = columns_of(images)  # before the model has seen a picture
     for name in (options.content, *(() if options.domain == AUTO else (options.domain,)), *(options.factors or ())):
         design.domain_target(every, name)
     held = None
     if options.unseen is not None:
-        folders = {name: values for name, values in every.items() if name.startswith("folder_")}
         try:
-            held = rows_where(images, options.unseen, folders)
+            held = rows_where(images, options.unseen)
         except SpecError as error:
             raise SpecError(str(error).replace("--where", "--unseen")) from None
     model = load_model(model) if isinstance(model, str) else model
     names = list(options.layers) if options.layers else _spread([one.name for one in layers_of(model)])
     features = features_of(model, images, names, run.store, options.limit, run.seed, quiet=run.quiet)
-    columns = design.question_columns(features.columns)
+    columns = dict(features.columns)
     passing = None if held is None else held[features.rows]
     facts = {
         "revision": _REVISION,
@@ -393,8 +392,8 @@ class _Question:
             names = factor_names(self.features, wanted) if wanted is None else list(wanted)
         except DatasetError:
             names = []
-        folders = [name for name in self.columns if name.startswith("folder_") or name == PSEUDO]
-        for name in dict.fromkeys([*names, *(folders if wanted is None else ())]):
+        clusters = [name for name in self.columns if name == PSEUDO and wanted is None]
+        for name in dict.fromkeys([*names, *clusters]):
             if name == self.options.content:
                 continue
             try:

@@ -17,9 +17,17 @@ from torchmultiverse.analyze import RunOptions
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.scenes import FACTORS, Spec
-from torchmultiverse.store import ImageSet, columns_of, dataset_name, factor_table, manifest_hash, open_images
+from torchmultiverse.store import (
+    ImageSet,
+    columns_of,
+    dataset_name,
+    factor_table,
+    label_column,
+    manifest_hash,
+    open_images,
+)
 from torchmultiverse.train import SMALL, EncoderTraining
-from torchmultiverse.transfer.ladder_classes import class_names, label_column, matched, unseen_classes
+from torchmultiverse.transfer.ladder_classes import class_names, matched, unseen_classes
 from torchmultiverse.transfer.ladder_encoders import PixelStore, Recipe
 from torchmultiverse.transfer.ladder_groups import Plan, group_of, grouped, plans_of, without_plans
 from torchmultiverse.transfer.ladder_rows import LEAST, Pool, check_enough, draw, most_per_class
@@ -191,7 +199,7 @@ def _classes(
 ) -> _Classes:  # fmt: skip
     """Match the classes of both sides, keep some out, and make the questions."""
     columns = columns_of(target)
-    label = label_column(columns, options.target_label, "--target-label")
+    label = label_column(columns, options.target_label, dataset_name(target), "--target-label")
     named = class_names(columns[label])
     theirs = np.unique(named).tolist()
     matches = matched(ours, theirs, options.label_map)
@@ -233,7 +241,7 @@ _Made = tuple[list[Step], Mapping[str, tuple[str, ...]], _Classes, list[str]]
 def _of_dataset(images: ImageSet, goal: ImageSet, options: LadderOptions, run: RunOptions) -> _Made:
     """Make the steps of the rows of a dataset, drawn anew for each seed."""
     columns = columns_of(images)
-    label = label_column(columns, options.label, "--label")
+    label = label_column(columns, options.label, dataset_name(images))
     named = class_names(columns[label])
     classes = _classes(np.unique(named).tolist(), goal, options, run)
     codes = _codes(named, classes.trained)
@@ -322,7 +330,7 @@ def _of_folders(
     if len(folders) < 2:
         raise DatasetError(f"a ladder has at least two steps; {len(folders)} given with --step")
     opened = {name: open_images(folder) for name, folder in folders.items()}
-    labels = {name: label_column(columns_of(images), options.label, "--label") for name, images in opened.items()}
+    labels = {name: label_column(columns_of(images), options.label, name) for name, images in opened.items()}
     named = {name: class_names(columns_of(images)[labels[name]]) for name, images in opened.items()}
     ours = sorted(set.intersection(*(set(names.tolist()) for names in named.values())))
     if len(ours) < 2:

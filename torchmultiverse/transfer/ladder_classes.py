@@ -15,31 +15,8 @@ from torchmultiverse.evaluation import class_map
 from torchmultiverse.json_text import read_json
 from torchmultiverse.scenes import SemanticClass, class_of, said_name, spoken
 
-LABELS = ("label", "character_label", "Actor1Category", "character_name", "Actor1Name")
-"""Columns that may hold classes, the first that varies being taken."""
 _WNID = re.compile(r"n\d{8}")
 _UNSEEN_SHARE = 0.25
-
-
-def label_column(columns: Mapping[str, NDArray[Any]], given: str | None, option: str) -> str:
-    """Return the column of classes.
-
-    Args:
-        columns: of a dataset.
-        given: its name; ``None`` for the first of `LABELS` that varies.
-        option: that gives it, for errors.
-
-    Raises:
-        DatasetError: no such column, or none of the usual ones varies.
-    """
-    if given is not None:
-        if given not in columns:
-            raise DatasetError(f"{option} {given}: no such column.{nearest(given, columns)}")
-        return given
-    for name in LABELS:
-        if name in columns and len(np.unique(columns[name].astype(str))) > 1:
-            return name
-    raise DatasetError(f"no column of classes ({', '.join(LABELS)}) varies; name one with {option}")
 
 
 def class_names(values: NDArray[Any]) -> NDArray[np.str_]:

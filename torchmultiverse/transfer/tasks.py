@@ -156,11 +156,14 @@ def transfer_tasks(
         DatasetError: no such column or class, or nothing to ask.
     """
     if train_task not in columns:
-        raise DatasetError(f"no column '{train_task}'.{nearest(train_task, columns)}")
+        raise DatasetError(f"no column '{train_task}' (--train-task).{nearest(train_task, columns)}")
     classes = columns[train_task].astype(str)
     for one in unseen:
         if one not in classes:
-            raise DatasetError(f"'{train_task}' has no level '{one}'.{nearest(one, np.unique(classes).tolist())}")
+            raise DatasetError(
+                f"--unseen {one}: '{train_task}' of these pictures is never that."
+                f"{nearest(one, np.unique(classes).tolist())}"
+            )
     new = np.isin(classes, list(unseen))
     rng = [np.random.default_rng((seed, k)) for k in range(len(factors) + 2)]
     training = task_of(columns, train_task, np.flatnonzero(~new), rng[0], group)
