@@ -11,7 +11,7 @@ from torchmultiverse.report.study_charts import drawn, names
 from torchmultiverse.report.svg import legend_mark
 from torchmultiverse.report.tables import rows_as_csv
 from torchmultiverse.report.templates import template
-from torchmultiverse.study import Section, Study
+from torchmultiverse.study import Section, Study, machine_names
 
 
 def study_page(study: Study) -> str:
@@ -23,8 +23,15 @@ def study_page(study: Study) -> str:
 
 
 def study_tables(study: Study) -> dict[str, str]:
-    """Return the tables of the sections as CSV, by file name."""
-    return {f"{anchor}.csv": rows_as_csv(one.table) for anchor, one in _anchors(study).items() if one.table}
+    """Return the tables of the sections as CSV, by file name; its columns are named by `torchmultiverse.study.machine_names`."""
+    found = {}
+    for anchor, one in _anchors(study).items():
+        if one.table:
+            names = machine_names(one.table[0])
+            found[f"{anchor}.csv"] = rows_as_csv(
+                [{names[key]: value for key, value in line.items()} for line in one.table]
+            )
+    return found
 
 
 def _anchors(study: Study) -> Mapping[str, Section]:
