@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -56,8 +56,8 @@ def machine_names(columns: Iterable[str]) -> dict[str, str]:
 
     What is no letter or number becomes ``_``; the ends of an interval are called by the column that it is of.
 
-    >>> machine_names(["accuracy %", "low %", "high %", "std over seeds %", "p"])
-    {'accuracy %': 'accuracy', 'low %': 'accuracy_low', 'high %': 'accuracy_high', 'std over seeds %': 'std_over_seeds', 'p': 'p'}
+    >>> machine_names(["accuracy %", "low %", "high %", "mean of seeds %"])
+    {'accuracy %': 'accuracy', 'low %': 'accuracy_low', 'high %': 'accuracy_high', 'mean of seeds %': 'mean_of_seeds'}
     """
     every = list(columns)
     made = {name: re.sub(r"\W+", "_", name.removesuffix(" %").replace("'", "")).strip("_") for name in every}
@@ -68,6 +68,12 @@ def machine_names(columns: Iterable[str]) -> dict[str, str]:
         numbers = (f"{made[name]}{f'_{k}' if k > 1 else ''}" for k in range(1, len(every) + 2))
         found[name] = next(one for one in numbers if one not in found.values())
     return found
+
+
+def machine_lines(table: Sequence[Mapping[str, Cell]]) -> list[dict[str, Cell]]:
+    """Return the lines of a table under the names that programs read."""
+    names = machine_names(table[0]) if table else {}
+    return [{names[key]: value for key, value in line.items()} for line in table]
 
 
 class ImageRow(Record):

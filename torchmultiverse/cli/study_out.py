@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torchmultiverse.cli.output import asked_format, for_people, place, print_table, say
-from torchmultiverse.study import Cell, Section, Study, interval_columns, machine_names
+from torchmultiverse.study import Cell, Section, Study, interval_columns, machine_lines
 from torchmultiverse.tables import Column, Table, encode, interval, number, share
 
 ROWS = (
@@ -79,7 +79,7 @@ def _print_for_programs(sections: Sequence[Section]) -> None:
             sys.stdout.write(f"## {section.title}\n\n{encode([_table(section.table)], form)}\n")
         return
     if form == "csv":
-        lines = [(section.title, line) for section in sections for line in _for_machines(section)]
+        lines = [(section.title, line) for section in sections for line in machine_lines(section.table)]
         names = list(dict.fromkeys(name for _, line in lines for name in line if name != "section"))
         wide = Table([Column((key,), key) for key in ("section", *names)])
         for title, line in lines:
@@ -88,15 +88,9 @@ def _print_for_programs(sections: Sequence[Section]) -> None:
         return
     rows = Table(ROWS)
     for section in sections:
-        for line in _for_machines(section):
+        for line in machine_lines(section.table):
             rows.add(section.title, line)
     print_table(rows)
-
-
-def _for_machines(section: Section) -> list[dict[str, Cell]]:
-    """Return the lines of a table under the names that programs read."""
-    names = machine_names(section.table[0])
-    return [{names[key]: value for key, value in line.items()} for line in section.table]
 
 
 def _table(lines: Sequence[Mapping[str, Cell]]) -> Table:
