@@ -120,7 +120,7 @@ def test_a_study_is_saved_read_and_shown(tmp_path: Path) -> None:
     assert page.count("Published numbers, of other data") == 1
     assert 'id="by-level-2"' in page
     assert (tmp_path / "by-level.csv").read_text().splitlines() == [
-        "level,n,accuracy %,low %,high %,odds,low,high",
+        "level,n,accuracy,accuracy_low,accuracy_high,odds,odds_low,odds_high",
         "far,12,0.5,0.25,0.75,1.5,1.25,2.0",
     ]
 
