@@ -50,6 +50,18 @@ class ModelError(TorchMultiverseError):
     exit_code = 5
 
 
+class SettingError(ModelError):
+    """A setting or a name that was given and that cannot be: of a training, a probe, a layer, a baseline."""
+
+    exit_code = 2
+
+
+class QuestionError(DatasetError):
+    """What was asked of data that are sound: a column, level, class or number that they do not have."""
+
+    exit_code = 2
+
+
 class AssetError(TorchMultiverseError):
     """A mesh, an environment map or a pack of them that cannot be read, used or installed."""
 

@@ -57,7 +57,7 @@ def test_programs_get_shares_under_names_without_percent() -> None:
 
 def test_every_interval_is_shown_in_one_way(capsys: pytest.CaptureFixture[str]) -> None:
     line = {"factor": "yaw", "told %": 0.5, "told, low %": 0.4, "told, high %": 0.6, "odds": 1.5, "odds, low": 1.0,
-            "odds, high": 2.0, "gap, least": 3, "cost points %": 0.1, "cost, low %": 0.0, "cost, high %": 0.2}  # fmt: skip
+            "odds, high": 2.0, "cost points %": 0.1, "cost, low %": 0.0, "cost, high %": 0.2}  # fmt: skip
     with printing("md"):
         show_study(STUDY.model_copy(update={"sections": (Section(title="One", table=(line,)),)}))
     said = capsys.readouterr().out

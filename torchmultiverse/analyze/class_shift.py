@@ -22,7 +22,7 @@ from torchmultiverse.analyze.misalignment import TrainingRecipe, head_layers, se
 from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.published import published_sections
 from torchmultiverse.analyze.trainings import by_layer, group_notes, mean_gap, mean_reading
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.evaluation import plain
 from torchmultiverse.features import features_of
 from torchmultiverse.paths import component
@@ -142,7 +142,7 @@ def unseen_classes(
     images = open_images(dataset)
     columns = columns_of(images)
     if question.column not in columns:
-        raise DatasetError(f"no column '{question.column}' of classes.{nearest(question.column, columns)}")
+        raise QuestionError(f"no column '{question.column}' of classes.{nearest(question.column, columns)}")
     divided = class_split(columns[question.column], question, np.random.default_rng((run.seed, 2)))
     training = recipe.training
     label = (recipe.label or question.column) if training.method == "supervised" else None

@@ -14,7 +14,7 @@ from torchmultiverse.analyze.decoders import ConditionedDecoder, decoder_pixels,
 from torchmultiverse.analyze.probes import LinearProbe, ProbeData, logistic
 from torchmultiverse.analyze.rcdm import sample
 from torchmultiverse.analyze.splits import factor_target
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import QuestionError
 from torchmultiverse.features import LayerExtractor, factor_names
 from torchmultiverse.images import rgb
 from torchmultiverse.models import FloatArray
@@ -98,7 +98,7 @@ class ExperimentSetup:
             if target.numbers is None:
                 found[name] = target.codes, target.levels
         if not found or (self._asked is not None and self._asked not in found):
-            raise DatasetError(f"'{self._asked or 'every column'}' is a number; a column of classes is needed")
+            raise QuestionError(f"'{self._asked or 'every column'}' is a number; a column of classes is needed")
         return found
 
     @cached_property

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.features import image_array
 from torchmultiverse.models import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from torchmultiverse.scenes import said_name
@@ -81,11 +81,11 @@ def held_out_split(
         DatasetError: no such column or level, or nothing would be left to train on or to test.
     """
     if factor not in columns:
-        raise DatasetError(f"no column '{factor}'.{nearest(factor, columns)}")
+        raise QuestionError(f"no column '{factor}'.{nearest(factor, columns)}")
     values, animals = columns[factor].astype(str), class_names(columns)
     for level in levels:
         if level not in values:
-            raise DatasetError(f"{factor} has no level '{level}'.{nearest(level, set(values))}")
+            raise QuestionError(f"{factor} has no level '{level}'.{nearest(level, set(values))}")
     names = np.unique(animals)
     if not 0 <= keep < len(names):
         raise DatasetError(f"keep is 0 to {len(names) - 1} animals, not {keep}")
@@ -139,10 +139,10 @@ def held_out_of(
     rng = np.random.default_rng(seed)
     if isinstance(levels, int):
         if factor not in columns:
-            raise DatasetError(f"no column '{factor}'.{nearest(factor, columns)}")
+            raise QuestionError(f"no column '{factor}'.{nearest(factor, columns)}")
         known = np.unique(columns[factor].astype(str))
         if not 0 < levels < len(known):
-            raise DatasetError(f"{factor} has {len(known)} levels; hold out 1 to {len(known) - 1} of them")
+            raise QuestionError(f"{factor} has {len(known)} levels; hold out 1 to {len(known) - 1} of them")
         levels = sorted(rng.permutation(known)[:levels].tolist())
     train = held_out_split(columns, factor, levels, keep, rng)
     animals = class_names(columns)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.evaluation.heldout import HeldOutResult, class_names, classifier_pixels, held_out_of
 from torchmultiverse.evaluation.names import plain
 from torchmultiverse.evaluation.records import HeldOutRecord
@@ -68,11 +68,11 @@ def held_out_questions(
     found = []
     for factor in factors:
         if factor not in columns:
-            raise DatasetError(f"no column '{factor}'.{nearest(factor, columns)}")
+            raise QuestionError(f"no column '{factor}'.{nearest(factor, columns)}")
         levels = np.unique(columns[factor].astype(str)).tolist()
         for count in counts:
             if not 0 < count < len(levels):
-                raise DatasetError(f"{factor} has {len(levels)} levels; hold out 1 to {len(levels) - 1}, not {count}")
+                raise QuestionError(f"{factor} has {len(levels)} levels; hold out 1 to {len(levels) - 1}, not {count}")
             found.append(HeldOutQuestion(factor, count, len(levels) - count))
         if each:
             if len(levels) < 2:

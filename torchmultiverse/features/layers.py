@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.errors import ModelError, SettingError, nearest
 from torchmultiverse.models import FloatArray, HasLayers, HasModule, Images, ModelInfo
 from torchmultiverse.models import torch_tools as tools
 
@@ -124,14 +124,14 @@ def choose(model: Any, names: Sequence[str] | str = "cuts") -> list[str]:
     for one in wanted:
         name, _, pooling = one.partition("@")
         if name not in modules and len(modules) == 1:
-            raise ModelError(
+            raise SettingError(
                 f"'{model.info.name}' has no layer '{name}': it shows none but '{OUTPUT}', what it gives. A PyTorch "
                 "module shows its layers where it is made a model by as_model(module, preprocess=…)"
             )
         if name not in modules:
-            raise ModelError(f"'{model.info.name}' has no layer '{name}'.{nearest(name, modules)}")
+            raise SettingError(f"'{model.info.name}' has no layer '{name}'.{nearest(name, modules)}")
         if pooling not in ("", *_POOLINGS):
-            raise ModelError(f"'{one}': pooling is {', '.join(_POOLINGS)}, not '{pooling}'")
+            raise SettingError(f"'{one}': pooling is {', '.join(_POOLINGS)}, not '{pooling}'")
     return wanted
 
 
@@ -225,7 +225,7 @@ def pooled(tensor: torch.Tensor, count: int, pooling: str = "mean") -> torch.Ten
         return tensor
     if tensor.ndim == 4:
         if pooling == "cls":
-            raise ModelError("a map has no first token; its pooling is mean or max")
+            raise SettingError("a map has no first token; its pooling is mean or max")
         # Convolutions have channels first, Swin's maps last: the two sides of a map are the ones that agree.
         flat = tensor.flatten(2) if tensor.shape[2] == tensor.shape[3] else tensor.flatten(1, 2).transpose(1, 2)
         return flat.mean(-1) if pooling == "mean" else flat.amax(-1)

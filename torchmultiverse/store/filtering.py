@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, SpecError, nearest
+from torchmultiverse.errors import QuestionError, SpecError, nearest
 from torchmultiverse.scenes import Condition, Factor, FactorTable, from_stored, parse_where
 from torchmultiverse.store.manifest import table_of
 from torchmultiverse.store.object_column import with_texts
@@ -78,7 +78,7 @@ def rows_where(images: ImageSet, text: str) -> NDArray[np.bool_]:
 
     def column(name: str) -> pa.Table:
         if name not in table.column_names:
-            raise DatasetError(f"'{dataset_name(images)}' has no column '{name}'.{nearest(name, table.column_names)}")
+            raise QuestionError(f"'{dataset_name(images)}' has no column '{name}'.{nearest(name, table.column_names)}")
         return table.select([name])
 
     return passing(parse_where(text, factors), factors, column, len(images))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 
 LABEL_COLUMNS = ("character_label", "character_name", "label", "Actor1Category", "Actor1Name")
 """Columns that may say the class, the most likely first: of rendered datasets, of folders, of captioned relations."""
@@ -41,7 +41,7 @@ def label_column(columns: Mapping[str, NDArray[Any]], wanted: str | None, datase
     """
     if wanted is not None:
         if wanted not in columns:
-            raise DatasetError(f"{dataset} has no column '{wanted}' ({option}).{nearest(wanted, columns)}")
+            raise QuestionError(f"{dataset} has no column '{wanted}' ({option}).{nearest(wanted, columns)}")
         return wanted
     found = usual_label(columns)
     if found is None:

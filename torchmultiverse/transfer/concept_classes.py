@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, nearest, shortened
+from torchmultiverse.errors import DatasetError, QuestionError, nearest, shortened
 from torchmultiverse.json_text import read_json
 from torchmultiverse.scenes import class_of
 from torchmultiverse.transfer.wordnet import WordNet, named, nearest_words, synset_id, words_of
@@ -236,11 +236,11 @@ def seen_synsets(
 
 def _of_levels(column: str, levels: str, columns: Mapping[str, NDArray[Any]], labels: Sequence[str]) -> list[str]:
     if column not in columns:
-        raise DatasetError(f"--seen: no column '{column}'.{nearest(column, columns)}")
+        raise QuestionError(f"--seen: no column '{column}'.{nearest(column, columns)}")
     values = columns[column].astype(str)
     wanted = [level.strip() for level in levels.split(",")]
     for level in wanted:
         if level not in values:
-            raise DatasetError(f"--seen: '{column}' is never '{level}'.{nearest(level, np.unique(values).tolist())}")
+            raise QuestionError(f"--seen: '{column}' is never '{level}'.{nearest(level, np.unique(values).tolist())}")
     rows = np.flatnonzero(np.isin(values, wanted))
     return sorted({labels[int(row)] for row in rows})

@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from torchmultiverse.documents import Document, Record
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, QuestionError
 from torchmultiverse.scenes import canonical_json
 from torchmultiverse.transfer.wordnet import PERSON, SeenConcepts, WordNet
 
@@ -242,7 +242,7 @@ def _sizes(found: int, levels: int | None, per_level: int | None, dropped: Seque
     if levels is None:
         levels = min(5, max(1, found // (per_level or _EASY)))
     if levels < 1:
-        raise DatasetError(f"{levels} levels; one at least is right")
+        raise QuestionError(f"{levels} levels; one at least is right")
     size = found // levels if per_level is None else per_level
     if size < 2 or levels * size > found:
         few = sum(one.reason == "above a seen class" for one in dropped)

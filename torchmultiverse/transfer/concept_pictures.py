@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, QuestionError
 from torchmultiverse.scenes import in_class_order
 from torchmultiverse.store import ImageSet, columns_of, dataset_name, label_column, open_images
 from torchmultiverse.transfer.concept_classes import (
@@ -124,6 +124,10 @@ def _levels(
     if not matched.synsets:
         raise DatasetError(f"{matched.told()}. Say what they mean by --synsets FILE (class,synset)")
     if options.levels is not None and not isinstance(options.levels, int):
+        if not Path(options.levels).exists():
+            raise QuestionError(
+                f"--levels {options.levels}: neither a number of levels, such as 5, nor a levels.json that is there"
+            )
         return _checked(ConceptLevels.load(options.levels), names), matched
     seen = seen_synsets(options.seen, matched, columns, labels)
     found = make_levels(matched.synsets, seen, matched.wordnet, options.levels, options.per_level, options.seen)

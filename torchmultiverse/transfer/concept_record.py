@@ -379,7 +379,7 @@ def _by_factor(results: ConceptResults) -> Iterator[Section]:
             title="By factor",
             about=(
                 f"Accuracy on the test pictures that show each value of a factor, by level: of {results.baseline} in "
-                "colours, of all models in the table. Intervals are over classes, one for each level."
+                "colours, of all models in the table. Intervals are over classes."
             ),
             charts=tuple(charts), table=tuple(table),
         )  # fmt: skip
@@ -389,21 +389,19 @@ def _factor_line(results: ConceptResults, model: str, shown: NDArray[np.bool_], 
     """Return the accuracy on pictures that show one value of a factor, by level; empty where no test picture does."""
     data, intervals = results.data, Intervals(results.options.protocol.seed)
     line: dict[str, Cell] = {"value": word}
-    ends, count = [], 0
+    count = 0
     for level in data.levels.every:
         pictures = data.pictures[level.name]
         here = shown[pictures.rows[pictures.test]]
         if not here.any():
-            line[f"{level.name} %"] = None
-            ends.append("–")
+            line |= dict.fromkeys((f"{level.name} %", f"{level.name}, low %", f"{level.name}, high %"))
             continue
         probed = results.score(model, level.name, results.most).probed
         right = probed.correct[here]
         low, high = class_interval(right, pictures.codes[pictures.test][here], None, intervals.of_mean)
-        line[f"{level.name} %"] = float(right.mean())
-        ends.append(f"{100 * low:.0f}–{100 * high:.0f}")
+        line |= {f"{level.name} %": float(right.mean()), f"{level.name}, low %": low, f"{level.name}, high %": high}
         count += int(here.sum())
-    return line | {"95 %": "  ".join(ends), "pictures": count} if count else {}
+    return line | {"pictures": count} if count else {}
 
 
 def _classes(levels: ConceptLevels) -> Section:

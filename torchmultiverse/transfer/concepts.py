@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.analyze import RunOptions
-from torchmultiverse.errors import DatasetError, ModelError, nearest
+from torchmultiverse.errors import DatasetError, ModelError, QuestionError, nearest
 from torchmultiverse.features import FeatureCache, features_of, layers_of
 from torchmultiverse.models import FloatArray, load_model
 from torchmultiverse.progress import progress_bar
@@ -260,7 +260,7 @@ def probe_levels(
         if of.ndim != 2 or len(of) != len(data.rows):
             raise DatasetError(f"features of '{name}' have shape {of.shape}, {len(data.rows)} rows are needed")
     if options.baseline is not None and options.baseline not in features:
-        raise DatasetError(f"no model is called '{options.baseline}'.{nearest(options.baseline, features)}")
+        raise QuestionError(f"no model is called '{options.baseline}'.{nearest(options.baseline, features)}")
     shots, notes = _possible(options, data)
     factors = data.factors[:_MOST_FACTORS] if options.appearance else ()
     kept = ProbeFolder(None if out is None else Path(out) / "probes")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.analyze import FactorTarget, Split, factor_target, split
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import QuestionError
 
 FRACTIONS = (0.5, 0.15, 0.35)
 """Of pictures a probe learns from, is chosen by, and is tested on: what is held out is tested, so that is large."""
@@ -41,7 +41,7 @@ def domain_target(columns: Mapping[str, NDArray[Any]], factor: str) -> FactorTar
         used, codes = np.unique(codes, return_inverse=True)
         target = FactorTarget(factor, codes.astype(np.int64), tuple(names[k] for k in used))
     if len(target.levels) < 2:
-        raise DatasetError(f"'{factor}' is the same in all pictures: a domain has two levels at least")
+        raise QuestionError(f"'{factor}' is the same in all pictures: a domain has two levels at least")
     return target
 
 
@@ -159,10 +159,10 @@ def held_rows(passing: NDArray[np.bool_], content: FactorTarget, domain: FactorT
     """
     if not passing.any() or passing.all():
         told = "no picture passes" if not passing.any() else "all pictures pass"
-        raise DatasetError(f"--unseen: {told}; the filter names what a probe is not to be trained on")
+        raise QuestionError(f"--unseen: {told}; the filter names what a probe is not to be trained on")
     left = set(content.codes[~passing].tolist())
     if gone := [content.levels[k] for k in np.unique(content.codes[passing]) if k not in left]:
-        raise DatasetError(
+        raise QuestionError(
             f"--unseen: every picture of {content.factor} '{gone[0]}' passes ({len(gone)} levels in all), so nothing "
             f"is left to learn it from; a filter of {domain.factor}, or of a part of both, is right"
         )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.analyze import FactorTarget, RunOptions, Split
 from torchmultiverse.documents import Record
-from torchmultiverse.errors import DatasetError, SpecError
+from torchmultiverse.errors import DatasetError, QuestionError, SpecError
 from torchmultiverse.features import Features, factor_names, features_of, layers_of
 from torchmultiverse.models import load_model
 from torchmultiverse.progress import progress_bar
@@ -326,7 +326,7 @@ class _Question:
             self.columns[PSEUDO] = np.array([f"cluster {code + 1}" for code in found.codes], object)
         self.domain = design.domain_target(self.columns, PSEUDO if options.domain == AUTO else options.domain)
         if self.domain.factor == options.content:
-            raise DatasetError(f"'{options.content}' is the content: the domain is another column")
+            raise QuestionError(f"'{options.content}' is the content: the domain is another column")
         self.parts = design.content_parts(
             self.columns, self.content, self.domain.codes, self.rng(5), options.group
         )  # fmt: skip

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchmultiverse.analyze import ProbeData, RunOptions, probe_of
-from torchmultiverse.errors import DatasetError, ModelError, nearest
+from torchmultiverse.errors import DatasetError, SettingError, nearest
 from torchmultiverse.evaluation import plain
 from torchmultiverse.features import FeatureCache, Features, factor_names, image_array, text_vectors
 from torchmultiverse.models import FloatArray, ImageTextModel, load_model, unit
@@ -228,10 +228,10 @@ def read_spectra(
     """
     options, run = options or FourierOptions(), run or RunOptions()
     if options.reader not in READERS:
-        raise ModelError(f"no reader '{options.reader}'.{nearest(options.reader, READERS)}")
+        raise SettingError(f"no reader '{options.reader}'.{nearest(options.reader, READERS)}")
     model = load_model(model) if isinstance(model, str) else model
     if options.reader == "texts" and not isinstance(model, ImageTextModel):
-        raise ModelError(f"'{model.info.name}' knows no texts; --reader probe asks a linear probe")
+        raise SettingError(f"'{model.info.name}' knows no texts; --reader probe asks a linear probe")
     images = drawn_images(open_images(dataset), options.limit, run.seed)
     preprocess = model.info.preprocess
     side = min(_MOST_SIDE, max(images.image(0).size), preprocess.size[0] if preprocess is not None else _MOST_SIDE)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.analyze import RunOptions
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, QuestionError
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.scenes import FACTORS, Spec
 from torchmultiverse.store import (
@@ -250,7 +250,7 @@ def _of_dataset(images: ImageSet, goal: ImageSet, options: LadderOptions, run: R
     if label == "character_name" and len(np.unique(columns[label].astype(str))) > len(np.unique(named)):
         groups = {**groups, "assets": (label,)}
     if not groups:
-        raise DatasetError(
+        raise QuestionError(
             f"'{dataset_name(images)}' has no column of a factor that varies beside '{label}': a ladder needs some, or "
             "folders by step (--step NAME=FOLDER)"
         )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.evaluation import class_map
 from torchmultiverse.json_text import read_json
 from torchmultiverse.scenes import SemanticClass, class_of, said_name, spoken
@@ -68,7 +68,7 @@ def matched(ours: Sequence[str], theirs: Sequence[str], given: Mapping[str, str]
     for one, other in (given or {}).items():
         for name, known, of in ((one, theirs, "target"), (other, ours, "training pictures")):
             if name not in known:
-                raise DatasetError(f"label map: the {of} have no class '{name}'.{nearest(name, known)}")
+                raise QuestionError(f"label map: the {of} have no class '{name}'.{nearest(name, known)}")
     found = dict(given or {})
     taken = set(found.values())
     for keys in (_names, _synsets, _indices):
@@ -133,7 +133,7 @@ def unseen_classes(classes: Sequence[str], count: int | None, rng: np.random.Gen
     if count == 1 or (count and len(classes) - count < 2):
         most = len(classes) - 2
         can = "none" if most < 2 else "0 or 2" if most == 2 else f"0 or 2 to {most}"
-        raise DatasetError(
+        raise QuestionError(
             f"--unseen {count}: of {len(classes)} classes {can} can be kept out, since two are needed on either side"
             + ("; --unseen 0 is right" if most < 2 else "")
         )

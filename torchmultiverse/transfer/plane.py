@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.analyze import RunOptions
-from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.errors import ModelError, QuestionError
 from torchmultiverse.features import FeatureCache, Features, encode_images, factor_names, features_of
 from torchmultiverse.json_text import read_json
 from torchmultiverse.models import ENCODER_CONFIG, FloatArray, as_models
@@ -317,7 +317,7 @@ def _agreed(told: Sequence[Mapping[str, Any]]) -> list[str]:
     said = {tuple(config["unseen"]) for config in told if config.get("unseen")}
     if len(said) > 1:
         first, second = sorted(said)[:2]
-        raise DatasetError(
+        raise QuestionError(
             f"models were trained without different classes ({', '.join(first[:3])}; {', '.join(second[:3])}): name "
             "with --unseen those that none of them saw"
         )

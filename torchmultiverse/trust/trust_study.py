@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.analyze import ProbeData, RunOptions, factor_target, nearest_rows, probe_of, split
 from torchmultiverse.documents import EncodedImage
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import QuestionError
 from torchmultiverse.evaluation import plain
 from torchmultiverse.features import Features, factor_names, features_of, last_of_trunk
 from torchmultiverse.images import rgb, thumbnail
@@ -134,7 +134,7 @@ def _trusted(
     rng = np.random.default_rng(run.seed)
     target = factor_target(features.columns, label)
     if target.numbers is not None:
-        raise DatasetError(f"'{label}' is a number; a column of classes is needed")
+        raise QuestionError(f"'{label}' is a number; a column of classes is needed")
     parts = split(features.columns, target, rng, options.group)
     data = ProbeData(
         vectors[parts.train], vectors[parts.validation], vectors[parts.test], target.codes[parts.train],
