@@ -114,6 +114,15 @@ def shortened(value: object, most: int = 80) -> str:
     return whole if len(whole) <= most else whole[:most] + "…"
 
 
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """Return a number with what it counts, in the singular or the plural.
+
+    >>> counted(1, "level"), counted(2000, "level"), counted(2, "class", "classes"), counted(0, "picture")
+    ('1 level', '2,000 levels', '2 classes', '0 pictures')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def nearest_of(names: Iterable[str], known: Iterable[str]) -> str:
     """Return ``" (nearest: a → b, c → d)"`` for the unknown names that have a known one near them.
 

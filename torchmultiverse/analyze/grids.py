@@ -22,7 +22,7 @@ from torchmultiverse.analyze.misalignment import halves, seeded
 from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.published import published_sections
 from torchmultiverse.analyze.trainings import group_notes, mean_gap, mean_reading
-from torchmultiverse.errors import DivergedError, ModelError, SettingError
+from torchmultiverse.errors import DivergedError, ModelError, SettingError, counted
 from torchmultiverse.evaluation import plain
 from torchmultiverse.features import features_of
 from torchmultiverse.paths import component
@@ -318,7 +318,10 @@ def _numbers(values: Sequence[str]) -> list[float]:
 
 def _headline(found: Sequence[GridReading], gaps: Mapping[str, Sequence[LayerGap]]) -> str:
     if len(found) < MIN_PAIRS:
-        return f"{len(found)} settings are too few to say how head and trunk go together; {MIN_PAIRS} are needed."
+        return (
+            f"{counted(len(found), 'setting')} {'is' if len(found) == 1 else 'are'} too few to say how "
+            f"head and trunk go together; {MIN_PAIRS} are needed."
+        )
     corrected = holm([unequal_spread(*_ends(mine)) for mine in gaps.values()])
     more, said = [], []
     for (factor, mine), p in zip(gaps.items(), corrected, strict=True):

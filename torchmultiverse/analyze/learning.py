@@ -22,7 +22,7 @@ from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.published import published_sections
 from torchmultiverse.analyze.trainings import group_notes, mean_gap, mean_reading
 from torchmultiverse.documents import Record
-from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.errors import DatasetError, ModelError, counted
 from torchmultiverse.evaluation import plain
 from torchmultiverse.features import features_of
 from torchmultiverse.models import load_model
@@ -186,7 +186,8 @@ def kept_checkpoints(encoders: Sequence[str]) -> tuple[list[int], list[list[str]
         kept = dict(checkpoints(folder))
         if len(kept) < 2:
             raise ModelError(
-                f"{folder} keeps {len(kept)} checkpoints, 2 are needed: train it with --keep, such as --keep 0,1,2,5,10"
+                f"{folder} keeps {counted(len(kept), 'checkpoint')}, 2 are needed: train it with --keep, "
+                f"such as --keep 0,1,2,5,10"
             )
         found.append(kept)
     if any(one.keys() != found[0].keys() for one in found):

@@ -136,7 +136,7 @@ Group = Annotated[
 ]
 
 # How and where
-Seed = Annotated[int, typer.Option("--seed", help="Of everything that is random.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything that is random.")]
 Seeds = Annotated[
     int,
     typer.Option(

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, QuestionError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, counted, nearest
 from torchmultiverse.features import image_array
 from torchmultiverse.models import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from torchmultiverse.scenes import said_name
@@ -142,7 +142,7 @@ def held_out_of(
             raise QuestionError(f"no column '{factor}'.{nearest(factor, columns)}")
         known = np.unique(columns[factor].astype(str))
         if not 0 < levels < len(known):
-            raise QuestionError(f"{factor} has {len(known)} levels; hold out 1 to {len(known) - 1} of them")
+            raise QuestionError(f"{factor} has {counted(len(known), 'level')}; hold out 1 to {len(known) - 1} of them")
         levels = sorted(rng.permutation(known)[:levels].tolist())
     train = held_out_split(columns, factor, levels, keep, rng)
     animals = class_names(columns)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, QuestionError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, counted, nearest
 from torchmultiverse.train.long_tail import long_tail_rows
 from torchmultiverse.train.pairs import NEAR
 from torchmultiverse.train.settings import EncoderTraining
@@ -64,5 +64,7 @@ def _left_out(
         if one not in levels:
             raise QuestionError(f"'{name}' has no level '{one}' that could be left out.{nearest(one, levels)}")
     if len(levels) - len(found) < 2:
-        raise DatasetError(f"'{name}' has {len(levels)} levels; without {len(found)} fewer than two are left to learn")
+        raise DatasetError(
+            f"'{name}' has {counted(len(levels), 'level')}; without {len(found)} fewer than two are left to learn"
+        )
     return found

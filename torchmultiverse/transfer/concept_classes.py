@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, QuestionError, nearest, shortened
+from torchmultiverse.errors import DatasetError, QuestionError, counted, nearest, shortened
 from torchmultiverse.json_text import read_json
 from torchmultiverse.scenes import class_of
 from torchmultiverse.transfer.wordnet import WordNet, named, nearest_words, synset_id, words_of
@@ -46,7 +46,8 @@ class MatchedClasses:
         some = [f"'{name}' ({why})" for name, why in list(self.unmatched.items())[:most]]
         more = len(self.unmatched) - len(some)
         return (
-            f"{len(self.unmatched)} of {len(self.unmatched) + len(self.synsets)} classes have no concept: "
+            f"{len(self.unmatched)} of {counted(len(self.unmatched) + len(self.synsets), 'class', 'classes')} "
+            f"{'has' if len(self.unmatched) == 1 else 'have'} no concept: "
             + ", ".join(some) + (f" and {more} more" if more else "")
         )  # fmt: skip
 

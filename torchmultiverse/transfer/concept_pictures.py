@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, QuestionError
+from torchmultiverse.errors import DatasetError, QuestionError, counted
 from torchmultiverse.scenes import in_class_order
 from torchmultiverse.store import ImageSet, columns_of, dataset_name, label_column, open_images
 from torchmultiverse.transfer.concept_classes import (
@@ -147,7 +147,7 @@ def _checked(levels: ConceptLevels, names: Sequence[str]) -> ConceptLevels:
     missing = [label for level in levels.levels for label in level.labels if label not in known]
     if missing:
         raise DatasetError(
-            f"the levels have {len(missing)} classes that the data lack: {', '.join(missing[:5])}"
+            f"the levels have {counted(len(missing), 'class', 'classes')} that the data lack: {', '.join(missing[:5])}"
             + ("…" if len(missing) > 5 else "")
         )
     return levels
@@ -181,7 +181,10 @@ def concept_data(
     notes = []
     few = sorted(label for label, count in counts.items() if count < fewest)
     if few:
-        notes.append(f"{len(few)} classes have fewer than {fewest} pictures and are left out: {', '.join(few[:5])}")
+        notes.append(
+            f"Left out, with fewer than {fewest} pictures: "
+            f"{counted(len(few), 'class', 'classes')}, {', '.join(few[:5])}"
+        )
     kept = [label for label in every if counts[label] >= fewest]
     if not kept:
         raise DatasetError(f"{name}: no class has {fewest} pictures")
@@ -256,14 +259,16 @@ def _told(levels: ConceptLevels) -> list[str]:
     size = len(levels.levels[0].concepts)
     if size < 15:
         notes.append(
-            f"A level has {size} classes. Which classes they are decides as much as how far they are: read intervals, "
+            f"A level has {counted(size, 'class', 'classes')}. Which classes they are decides as much as "
+            f"how far they are: read intervals, "
             "not the order of two levels. The source has 1000 in each."
         )
     if levels.seen_level is None:
         notes.append("The data show fewer than two seen classes: there is no reference level.")
     elif len(levels.seen_level.concepts) < size:
         notes.append(
-            f"'{SEEN}' has {len(levels.seen_level.concepts)} classes, the other levels {size}: its chance is higher."
+            f"'{SEEN}' has {counted(len(levels.seen_level.concepts), 'class', 'classes')}, the other levels "
+            f"{size}: its chance is higher."
         )
     return notes
 
@@ -272,8 +277,9 @@ def _told_equal(held: EqualPictures) -> list[str]:
     if not held.factors:
         return [f"Held equal is the number of pictures alone: {held.each} of each class, drawn at random."]
     text = (
-        f"Pictures are held equal: each class has the same {held.cells:,} combinations of {', '.join(held.factors)}, "
-        f"{held.each:,} pictures in all."
+        f"Pictures are held equal: each class has the same {counted(held.cells, 'combination')} of "
+        f"{', '.join(held.factors)}, "
+        f"{counted(held.each, 'picture')} in all."
     )
     if held.dropped:
         text += f" Classes share too few combinations with {', '.join(held.dropped)}, which are not held equal."

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.documents import EncodedImage
+from torchmultiverse.errors import counted
 from torchmultiverse.images import thumbnail
 from torchmultiverse.resources import data_folder
 from torchmultiverse.scenes import level_words
@@ -42,6 +43,8 @@ from torchmultiverse.transfer.concepts import (
 
 _PUBLISHED = ("ResNet50", "s-DINO", "d-CLIP", "a-DeiT-B distilled", "r-CutMix", "s-SimCLR-v2", "r-Mixup", "a-VGG19")
 _SHOWN = 8
+_NAMED = 4
+"""Other models in a headline."""
 SOURCES = (
     "M. B. Sariyildiz, Y. Kalantidis, D. Larlus, K. Alahari, Concept generalization in visual representation learning, "
     "ICCV 2021; M. B. Sariyildiz, thesis, 2023, chapter 3",
@@ -76,8 +79,9 @@ def levels_study(levels: ConceptLevels, name: str, notes: Sequence[str] = ()) ->
     """
     first, last = levels.levels[0], levels.levels[-1]
     text = (
-        f"{sum(len(level.concepts) for level in levels.levels)} classes that were not seen, in {len(levels.levels)} "
-        f"levels of {len(first.concepts)}: similarity to the nearest seen class {first.nearest:.2f} to "
+        f"{counted(sum(len(level.concepts) for level in levels.levels), 'class', 'classes')} that were not seen, in "
+        f"{counted(len(levels.levels), 'level')} of {len(first.concepts)}: similarity to the nearest seen "
+        f"class {first.nearest:.2f} to "
         f"{last.farthest:.2f}."
     )
     dropped = [{"class": one.label, "synset": one.synset, "why": one.reason} for one in levels.dropped]
@@ -95,18 +99,30 @@ def levels_study(levels: ConceptLevels, name: str, notes: Sequence[str] = ()) ->
 def headline(results: ConceptResults) -> str:
     """Return the answer in a sentence or two: what distance in meaning costs, and whether appearance costs more."""
     model, levels = results.baseline, results.data.levels.levels
+    learnt = f"learnt from {_shots_word(results.most)}"
+    others = [name for name in results.models if name != model]
     if len(levels) == 1:
         one = results.score(model, levels[0].name, results.most)
         chance = 100 * _chances(results)[results.data.levels.levels[0].name]
-        return f"{model} tells unseen classes apart in {_percent(one)} %, chance {chance:.0f} %."
+        rest = [f"{name} in {_percent(results.score(name, levels[0].name, results.most))} %" for name in others]
+        return f"{model} tells unseen classes apart in {_percent(one)} %{_told(rest)}, chance {chance:.1f} %, {learnt}."
     lost = lost_to_distance(results, model)
-    text = f"{model} loses {_points(lost)} points from the nearest to the farthest unseen classes"
+    rest = [f"{name} {_points(lost_to_distance(results, name))}" for name in others]
+    text = (
+        f"{model} loses {_points(lost)} points from the nearest to the farthest unseen classes{_told(rest)}, {learnt}"
+    )
     if not lost.low <= 0 <= lost.high:
         text += "."
     else:
-        text += ": no loss that can be told from the choice of classes."
+        text += f": no loss {'of ' + model + ' ' if others else ''}that can be told from the choice of classes."
     cost = costliest(results, model)
     return text if cost is None else f"{text} {costs_more(cost)}"
+
+
+def _told(rest: Sequence[str]) -> str:
+    """Return what is said of the other models."""
+    more = f" and {len(rest) - _NAMED} more" if len(rest) > _NAMED else ""
+    return f" ({', '.join(rest[:_NAMED])}{more})" if rest else ""
 
 
 def costs_more(cost: AppearanceCost) -> str:
@@ -190,7 +206,7 @@ def _by_level(results: ConceptResults) -> Section:
 
 
 def _shots_word(shots: int) -> str:
-    return "all training pictures" if shots == ALL else f"{shots} pictures of each class"
+    return "all training pictures" if shots == ALL else f"{counted(shots, 'picture')} of each class"
 
 
 def _few(results: ConceptResults) -> Iterator[Section]:
@@ -235,7 +251,8 @@ def _few(results: ConceptResults) -> Iterator[Section]:
     yield Section(
         title="With few labels",
         about=(
-            f"The same by how many pictures of each class are learnt from, drawn {protocol.seeds} times. {told} "
+            f"The same by how many pictures of each class are learnt from, drawn "
+            f"{counted(protocol.seeds, 'time')}. {told} "
             "Intervals, settings and spread over draws are under 'All probes'."
         ),
         charts=charts, table=tuple(table),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.analyze import RunOptions
-from torchmultiverse.errors import DatasetError, QuestionError
+from torchmultiverse.errors import DatasetError, QuestionError, counted
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.scenes import FACTORS, Spec
 from torchmultiverse.store import (
@@ -205,7 +205,8 @@ def _classes(
     matches = matched(ours, theirs, options.label_map)
     if len(matches) < 2:
         raise DatasetError(
-            f"'{dataset_name(target)}' shares {len(matches)} classes with the training pictures (theirs: "
+            f"'{dataset_name(target)}' shares {counted(len(matches), 'class', 'classes')} with the training "
+            f"pictures (theirs: "
             f"{', '.join(theirs[:6])}; ours: {', '.join(sorted(ours)[:6])}); two are needed: --label-map says which "
             "class of the target is which"
         )
@@ -334,7 +335,9 @@ def _of_folders(
     named = {name: class_names(columns_of(images)[labels[name]]) for name, images in opened.items()}
     ours = sorted(set.intersection(*(set(names.tolist()) for names in named.values())))
     if len(ours) < 2:
-        raise DatasetError(f"the steps {', '.join(opened)} share {len(ours)} classes; two are needed")
+        raise DatasetError(
+            f"the steps {', '.join(opened)} share {counted(len(ours), 'class', 'classes')}; two are needed"
+        )
     classes = _classes(ours, goal, options, run)
     count = len(classes.trained)
     plans, notes = [_folder_plan(name) for name in opened], []
