@@ -143,8 +143,8 @@ def _change_section(found: FourierReading) -> Section:
     ]
     return Section(
         title="What each factor can do without",
-        about="Readers have learnt from unchanged pictures; 'unchanged' is how often they are right about the pictures of "
-        "this table before any change. Steps: "
+        about="Readers have learnt from unchanged pictures; 'unchanged' is how often they are right about the pictures "
+        "of this table before any change. Steps: "
         + "; ".join(f"{name} {', '.join(f'{s:g}' for s in FOURIER_CHANGES[name])} ({UNITS[name]})" for name in names)
         + f". Low frequencies are up to {found.facts['cut']:g} cycles per pixel.",
         charts=tuple(charts),

@@ -92,7 +92,8 @@ def _steps(ladder: Ladder) -> Section:
         found, mine = target[plan.name], own[plan.name]
         lines.append(
             {"step": plan.name, "target top-1 %": found.value, **_ends(found), "chance %": chance,
-             "own pictures %": mine.value, "own pictures, low %": mine.low, "own pictures, high %": mine.high, "n": found.n, "groups": found.groups,
+             "own pictures %": mine.value, "own pictures, low %": mine.low,
+             "own pictures, high %": mine.high, "n": found.n, "groups": found.groups,
              "trained on": ladder.runs[plan.name][0].trained}
             | ({"free": ", ".join(plan.free) or "nothing"} if ladder.groups else {})
         )  # fmt: skip
