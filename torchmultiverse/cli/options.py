@@ -358,6 +358,8 @@ def _training_options(kind: type[TrainingSettings]) -> list[inspect.Parameter]:
         else:
             default = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
             default = "none" if default == "None" else default  # as values are written
+        if default in (None, "") and "efault" not in (field.description or ""):
+            given["help"] = f"{(field.description or '').rstrip('.')}. Default: none."
         annotation = Annotated[as_type, typer.Option(option, **given)]
         made.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation))
     return made

@@ -115,7 +115,7 @@ class Spectra:
 
     pairs: Annotated[int, typer.Option(min=8, help="For each factor: pictures of two halves.")] = 200
     pictures: Annotated[int, typer.Option(min=8, help="That are changed, of those drawn.")] = 300
-    limit: Limit = 3000
+    limit: Annotated[int, typer.Option("--limit", min=20, help="So many images at most, drawn at random.")] = 3000
     change: Annotated[
         list[str] | None,
         typer.Option(
