@@ -171,7 +171,8 @@ def held_out_grid(
         typer.Option(help="Column whose levels are held out; may be repeated.", autocompletion=completion.columns),
     ],
     count: Annotated[
-        list[int] | None, typer.Option(min=1, help="So many levels, drawn at random, are held out; may be repeated. Default: none.")
+        list[int] | None,
+        typer.Option(min=1, help="So many levels, drawn at random, are held out; may be repeated. Default: none."),
     ] = None,
     each: Annotated[
         bool, typer.Option("--each", help="Each level is the only one that is trained on, in turn. Default: not.")

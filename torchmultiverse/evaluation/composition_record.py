@@ -395,17 +395,20 @@ def _headline(scores: Sequence[Score], changes: Sequence[Change], models: Sequen
         return f"From {models[0]} to {models[1]}: {_some(told)}."
     if not scores:
         return "Nothing could be asked."
-    told = []
+    found: list[tuple[str, str, str]] = []
     for name in sorted(dict.fromkeys(s.benchmark for s in scores), key=lambda name: name != ARO_MEAN):
         mine = [s for s in scores if s.benchmark == name]
         own = max(mine, key=lambda s: s.accuracy)
         best = [s.model for s in mine if s.accuracy > own.accuracy - 1e-9]
         who = "all models are" if len(best) == len(mine) > 1 else f"{' and '.join(best)} {'are' if best[1:] else 'is'}"
-        told.append(
-            f"{name}: {who} right in {100 * own.accuracy:.1f} % [{100 * own.low:.1f}, {100 * own.high:.1f}], chance "
-            f"{100 * own.chance:.1f} %"
+        right = (
+            f"{100 * own.accuracy:.1f} % [{100 * own.low:.1f}, {100 * own.high:.1f}], chance {100 * own.chance:.1f} %"
         )
-    return f"{_some(told)}."
+        found.append((name, who, right))
+    if len({who for _, who, _ in found}) == 1:  # the same everywhere: it is named once
+        who = found[0][1].replace("all models", "All models")
+        return f"{who} right in {_some([f'{right} of {name}' for name, _, right in found])}."
+    return f"{_some([f'{name}: {who} right in {right}' for name, who, right in found])}."
 
 
 def _some(told: Sequence[str]) -> str:
