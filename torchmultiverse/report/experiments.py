@@ -78,7 +78,8 @@ def shown_table(table: Sequence[Mapping[str, Any]], small: bool = False) -> dict
         return {"heads": [], "lines": []}
     every = list(table[0])
     before = interval_columns(every)
-    names = [name for name in every if not any(name in ends for ends in before.values())]
+    ends_of = {"low", "high", "low %", "high %"} | {end for ends in before.values() for end in ends}
+    names = [name for name in every if name not in ends_of]
     words = {name for name in names if any(isinstance(line[name], str) for line in table)} | {names[0]}
     lines = []
     for line in table:
