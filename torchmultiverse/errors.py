@@ -50,6 +50,18 @@ class ModelError(TorchMultiverseError):
     exit_code = 5
 
 
+class SettingError(ModelError):
+    """A setting or a name that was given and that cannot be: of a training, a probe, a layer, a baseline."""
+
+    exit_code = 2
+
+
+class QuestionError(DatasetError):
+    """What was asked of data that are sound: a column, level, class or number that they do not have."""
+
+    exit_code = 2
+
+
 class AssetError(TorchMultiverseError):
     """A mesh, an environment map or a pack of them that cannot be read, used or installed."""
 
@@ -100,6 +112,15 @@ def shortened(value: object, most: int = 80) -> str:
         return repr(value) if len(value) <= most else repr(value[:most] + "…")
     whole = repr(value)
     return whole if len(whole) <= most else whole[:most] + "…"
+
+
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """Return a number with what it counts, in the singular or the plural.
+
+    >>> counted(1, "level"), counted(2000, "level"), counted(2, "class", "classes"), counted(0, "picture")
+    ('1 level', '2,000 levels', '2 classes', '0 pictures')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def nearest_of(names: Iterable[str], known: Iterable[str]) -> str:

@@ -2,13 +2,15 @@
 
 Every question that has no page of its own is answered by one: what computes it returns numbers, and says here how they
 are read. Fractions stand under names that end in `` %``; the columns ``low %`` and ``high %`` are the interval of the
-column before them, ``low`` and ``high`` that of another number.
+column before them, ``low`` and ``high`` that of another number; those of ``gap %`` that stand elsewhere are ``gap, low
+%`` and ``gap, high %``. Programs read other names, see `machine_names`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -25,6 +27,53 @@ Cell = Annotated[str | int | float | None, BeforeValidator(_cell)]
 """Of a table; what is not a finite number is ``None``."""
 Number = Annotated[float, BeforeValidator(_cell)]
 """Of a chart; finite."""
+
+
+def interval_columns(columns: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return the columns of the two ends of an interval, by the column that it is of.
+
+    >>> interval_columns(["gap %", "low %", "high %", "odds", "odds, low", "odds, high"])
+    {'gap %': ('low %', 'high %'), 'odds': ('odds, low', 'odds, high')}
+    """
+    every = list(columns)
+    found: dict[str, tuple[str, str]] = {}
+    for place, name in enumerate(every):
+        tail = " %" if name.endswith(" %") else ""
+        bare = name.removesuffix(" %")
+        if bare == "low" and place and f"high{tail}" in every:
+            found[every[place - 1]] = name, f"high{tail}"
+        elif bare.endswith(", low"):
+            of = bare.removesuffix(", low")
+            starts = (one for one in every if one.startswith(f"{of} ") and not one.startswith(f"{of}, "))
+            number = next((one for one in (f"{of}{tail}", of) if one in every), next(starts, None))
+            if number is not None and f"{of}, high{tail}" in every:
+                found[number] = name, f"{of}, high{tail}"
+    return found
+
+
+def machine_names(columns: Iterable[str]) -> dict[str, str]:
+    """Return the names under which programs read columns: no sign of percent, since their values are shares.
+
+    What is no letter or number becomes ``_``; the ends of an interval are called by the column that it is of.
+
+    >>> machine_names(["accuracy %", "low %", "high %", "mean of seeds %"])
+    {'accuracy %': 'accuracy', 'low %': 'accuracy_low', 'high %': 'accuracy_high', 'mean of seeds %': 'mean_of_seeds'}
+    """
+    every = list(columns)
+    made = {name: re.sub(r"\W+", "_", name.removesuffix(" %").replace("'", "")).strip("_") for name in every}
+    for of, ends in interval_columns(every).items():
+        made |= {end: f"{made[of]}_{which}" for end, which in zip(ends, ("low", "high"), strict=True)}
+    found: dict[str, str] = {}
+    for name in every:
+        numbers = (f"{made[name]}{f'_{k}' if k > 1 else ''}" for k in range(1, len(every) + 2))
+        found[name] = next(one for one in numbers if one not in found.values())
+    return found
+
+
+def machine_lines(table: Sequence[Mapping[str, Cell]]) -> list[dict[str, Cell]]:
+    """Return the lines of a table under the names that programs read."""
+    names = machine_names(table[0]) if table else {}
+    return [{names[key]: value for key, value in line.items()} for line in table]
 
 
 class ImageRow(Record):

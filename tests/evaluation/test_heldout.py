@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from planted import ANIMALS, draw
 
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, SettingError
 from torchmultiverse.evaluation.heldout import held_out, held_out_split
 from torchmultiverse.evaluation.heldout_grid import held_out_grid, held_out_questions, held_out_study
 from torchmultiverse.report import write_report
@@ -55,7 +55,7 @@ def test_what_cannot_be_held_out() -> None:
         held_out_split(_columns(), "world_name", list(LEVELS), 0, rng)
     with pytest.raises(DatasetError, match="keep is 0 to 3"):
         held_out_split(_columns(), "world_name", ["A"], 4, rng)
-    with pytest.raises(DatasetError, match="published, small, or a JSON file"):
+    with pytest.raises(SettingError, match="published, small, or a JSON file"):
         classifier_training("none.json")
     assert classifier_training("small") == SMALL
     assert classifier_training("published") == ClassifierTraining(epochs=100, batch_size=2048, model="resnet50")
@@ -110,7 +110,7 @@ def test_a_grid_is_kept_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert study.sections[-1].reference
     study.save(tmp_path)
     assert "C = 2" in write_report(study, tmp_path).read_text()
-    with pytest.raises(DatasetError, match="world_name has 4 levels; hold out 1 to 3, not 4"):
+    with pytest.raises(DatasetError, match="--count 4: world_name has 4 levels; 1 to 3 can be held out"):
         held_out_questions(data, ["world_name"], counts=[4])
     with pytest.raises(DatasetError, match="nothing is held out"):
         held_out_questions(data, ["world_name"])

@@ -16,7 +16,7 @@ from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.features.cache import FeatureCache
 from torchmultiverse.features.extract import factor_names, features_of
 from torchmultiverse.features.layers import OUTPUT, LayerExtractor, choose, layers_of
-from torchmultiverse.models import ModelInfo, Preprocess, load_model
+from torchmultiverse.models import ModelInfo, Preprocess, as_model, load_model
 from torchmultiverse.models.modules import ModuleClassifier
 from torchmultiverse.models.torch_tools import weights_hash
 from torchmultiverse.store import ImageList
@@ -130,8 +130,64 @@ def test_bad_names_are_told_the_nearest() -> None:
         choose(small(), ["blok"])
     with pytest.raises(ModelError, match="pooling is mean, cls, max"):
         choose(small(), ["block@sum"])
-    with pytest.raises(ModelError, match="no PyTorch model"):
-        layers_of(load_model("python:torchmultiverse.models.HistogramBaseline"))
+
+
+# What could silently be wrong: a model of one's own code that is refused, or whose layers are not those of its module.
+
+
+def net() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+        torch.nn.Linear(4, 5),
+    )  # fmt: skip
+
+
+class Holder:
+    """An object with a module inside, as own code often has it."""
+
+    def __init__(self) -> None:
+        self.net = net().eval()
+
+    def encode_image(self, images: list[Image.Image]) -> np.ndarray:
+        batch = np.stack([np.asarray(image.resize((16, 16)), np.float32) / 255 for image in images])
+        with torch.no_grad():
+            return self.net(torch.from_numpy(batch).permute(0, 3, 1, 2)).numpy()
+
+
+def test_a_plain_function_has_its_output_as_the_one_layer() -> None:
+    model = as_model(lambda images: np.stack([np.asarray(image.resize((2, 2))).reshape(-1) for image in images]))
+    layers = layers_of(model)
+    assert [(layer.name, layer.size, layer.cut) for layer in layers] == [("output", 12, True)]
+    (found,) = LayerExtractor(model, choose(model))(pictures(3))
+    np.testing.assert_allclose(found, model.logits(pictures(3)))
+    with pytest.raises(ModelError, match=r"no layer 'trunk'.*none but 'output'.*as_model"):
+        choose(model, ["trunk"])
+    with pytest.raises(ModelError, match="a class that is made of 4 arguments"):
+        load_model("python:torchmultiverse.models.HistogramBaseline")
+    assert layers_of(as_model(Holder))[0].size == 5  # a class of none is made
+    with pytest.raises(ModelError, match="pictures and captions together"):
+        layers_of(as_model(lambda images, captions: np.zeros((len(images), len(captions)))))
+
+
+def test_a_module_of_ones_own_gives_its_layers() -> None:
+    model = as_model(net(), preprocess=Preprocess((16, 16), "squash"))
+    assert [layer.name for layer in layers_of(model)] == ["0", "1", "2", "4"]
+    stem, end = LayerExtractor(model, ["0", "output"])(pictures(3))
+    assert stem.shape == (3, 4)
+    np.testing.assert_allclose(end, model.logits(pictures(3)), rtol=1e-5)
+    named = as_model(lambda: model, name="mine")  # as python:MODULE:FUNCTION loads it
+    assert named.info.name == "mine" != model.info.name
+    assert [layer.name for layer in layers_of(named)] == ["0", "1", "2", "4"]
+
+
+def test_an_object_that_holds_a_module_gives_its_layers_by_name() -> None:
+    model, holder = as_model(Holder()), Holder()
+    assert [layer.name for layer in layers_of(model)] == ["output"]
+    assert [layer.name for layer in layers_of(model, every=True)] == ["0", "1", "2", "3", "4", "output"]
+    first, end = LayerExtractor(model, choose(model, ["1@max", "output"]))(pictures(3))
+    assert first.shape == (3, 4)
+    np.testing.assert_allclose(end, holder.encode_image(pictures(3)), rtol=1e-5)
 
 
 class Counted(ImageFolder):

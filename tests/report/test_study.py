@@ -115,12 +115,12 @@ def test_a_study_is_saved_read_and_shown(tmp_path: Path) -> None:
     assert again.sections[0].charts[0].values == ((0.5, None),)
     page = write_report(again, place).read_text()
     assert "One &lt;answer&gt;." in page
-    assert "50.0<small>25.0 – 75.0</small>" in page
-    assert "1.50<small>1.25 – 2.00</small>" in page
+    assert "50.0<small>[25.0, 75.0]</small>" in page
+    assert "1.50<small>[1.25, 2.00]</small>" in page
     assert page.count("Published numbers, of other data") == 1
     assert 'id="by-level-2"' in page
     assert (tmp_path / "by-level.csv").read_text().splitlines() == [
-        "level,n,accuracy %,low %,high %,odds,low,high",
+        "level,n,accuracy,accuracy_low,accuracy_high,odds,odds_low,odds_high",
         "far,12,0.5,0.25,0.75,1.5,1.25,2.0",
     ]
 

@@ -198,7 +198,7 @@ def test_what_cannot_be_is_said(tmp_path: Path) -> None:
     def train(**changed: Any) -> None:
         train_encoder(data, tmp_path / "e", EncoderTraining(**{**SMALL, **changed}), quiet=True)
 
-    with pytest.raises(DatasetError, match=r"no 'color'.*'colour'"):
+    with pytest.raises(DatasetError, match=r"ddm color: the images have no such column.*'colour'"):
         train(ddm="color")
     with pytest.raises(ModelError, match=r"ddm_prefix=512 leaves nothing .* 512 numbers .* here 32"):
         train(ddm_prefix=512)

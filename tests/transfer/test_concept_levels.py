@@ -134,7 +134,7 @@ def test_who_is_left_out() -> None:
     assert found.levels[0].labels[0] == "cat"
     ranked = {one.label for level in found.levels for one in level.concepts}
     assert ranked == {"cat", "owl", "mug", "thing", "Crow 2"} - set(found.unused)
-    with pytest.raises(DatasetError, match="too few for 3 levels of 2; 1 more are above a seen class"):
+    with pytest.raises(DatasetError, match="too few for 3 levels of 2; 1 more is above a seen class"):
         make_levels(classes, ["dog"], toy, 3)
     with pytest.raises(DatasetError, match="no synset"):
         make_levels({"x": "nowhere"}, ["dog"], toy, 1)

@@ -27,7 +27,6 @@ from torchmultiverse.transfer.domain_design import (
     hold_out_levels,
     in_turn,
     interval_groups,
-    question_columns,
     says,
 )
 from torchmultiverse.transfer.domain_findings import domain_findings
@@ -273,11 +272,7 @@ def test_outliers_are_told_by_the_second_nearest_centroid() -> None:
     assert found.kept(0.0).tolist() == [True, True, False, True]
 
 
-def test_folders_are_columns_and_numbers_are_ranges() -> None:
-    names = np.array(["a/x/1.png", "a/y/z/2.png"] * 4, object)
-    columns = question_columns({"label": np.array(["a"] * 8, object), "filename": names})
-    assert columns["folder_2"].tolist() == ["x", "y"] * 4
-    assert "folder_3" not in columns
+def test_numbers_are_ranges() -> None:
     target = domain_target({"yaw": np.arange(100.0)}, "yaw")
     assert target.levels == ("0 to 24.75", "24.75 to 49.5", "49.5 to 74.25", "74.25 to 99")
     assert np.bincount(target.codes).tolist() == [25] * 4

@@ -74,8 +74,8 @@ def test_a_folder_of_pictures_from_the_command_to_the_page(
     for line in json.loads(said):
         tables.setdefault(line["section"], []).append(line["row"])
     assert [line["layer"] for line in tables["By layer"]] == ["layer1.0", "output"]
-    assert tables["By layer"][0]["domain told %"] > 0.9  # the mean colour of a ground
-    assert [line["not trained on"] for line in tables["Seen and unseen"]] == ["domains", "combinations"]
+    assert tables["By layer"][0]["domain_told"] > 0.9  # the mean colour of a ground
+    assert [line["not_trained_on"] for line in tables["Seen and unseen"]] == ["domains", "combinations"]
     assert {line["level"] for line in tables["By label"]} == {"red", "green", "blue"}
     assert [line["factor"] for line in tables["What leaks"]] == ["label"]
     assert [line["rho"] for line in tables["If they went together in training"]] == [0, 0.25, 0.5, 0.75, 1]

@@ -11,7 +11,8 @@ import pytest
 
 from torchmultiverse.errors import DatasetError, SpecError
 from torchmultiverse.scenes import Spec, parse_spec, said_name
-from torchmultiverse.transfer.ladder_classes import label_column, matched, read_label_map, unseen_classes
+from torchmultiverse.store import label_column
+from torchmultiverse.transfer.ladder_classes import matched, read_label_map, unseen_classes
 from torchmultiverse.transfer.ladder_groups import grouped, narrow_levels, parse_groups, plans_of, without_plans
 from torchmultiverse.transfer.ladder_rows import check_enough, draw, most_per_class, own_count, supports
 from torchmultiverse.transfer.ladder_scenes import frame_of, step_spec
@@ -187,5 +188,5 @@ def test_classes_are_matched_by_name_synonym_synset_and_map() -> None:
 def test_a_label_map_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"^--label-map .*nosuch\.json: no such file"):
         read_label_map(tmp_path / "nosuch.json")
-    with pytest.raises(DatasetError, match="--label kind"):
-        label_column({"label": np.array(["a", "b"])}, "kind", "--label")
+    with pytest.raises(DatasetError, match=r"no column 'kind' \(--label\)"):
+        label_column({"label": np.array(["a", "b"])}, "kind", "toy", "--label")

@@ -16,7 +16,7 @@ import pytest
 from torchmultiverse.analyze import RunOptions
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.models import as_model
-from torchmultiverse.store import ImageList
+from torchmultiverse.store import ImageList, ImageSubset, columns_of
 from torchmultiverse.transfer import mean_log_odds_of, measure_transfer, odds_of, plane_study, transfer_tasks
 from torchmultiverse.transfer.plane_page import headline, published
 from torchmultiverse.transfer.tasks import UNSEEN, binned, is_pose, outcomes_of
@@ -113,7 +113,7 @@ def test_classes_that_training_did_not_see_are_in_no_other_part() -> None:
         assert not of[0] & of[1]
     _, _, notes = transfer_tasks(columns, "character_name", ["camera_yaw"], ["animal 1"])
     assert "at least two" in notes[0]
-    with pytest.raises(DatasetError, match=r"no level 'animal 9'.*animal"):
+    with pytest.raises(DatasetError, match=r"--unseen animal 9: .* is never that.*animal"):
         transfer_tasks(columns, "character_name", ["camera_yaw"], ["animal 9"])
     with pytest.raises(DatasetError, match=r"no column 'character'.*character_name"):
         transfer_tasks(columns, "character", ["camera_yaw"])
@@ -177,5 +177,11 @@ def test_encoders_say_themselves_which_classes_they_did_not_see(tmp_path: Path) 
     assert plane.unseen == ("red",)
     assert plane.training.levels == ("blue", "green")
     assert any("was trained on these pictures" in note for note in plane.notes)
+    rest = ImageSubset(data, np.flatnonzero(columns_of(data)["colour"] != "red"))
+    other = measure_transfer([f"ssl:{one}"], rest, "colour", ["label"], run=run)  # other data than it was trained on
+    assert other.unseen == ()
+    assert any("trained without red: no picture here has such a colour" in note for note in other.notes)
+    with pytest.raises(DatasetError, match=r"--unseen red: 'colour' of these pictures is never that"):
+        measure_transfer([f"ssl:{one}"], rest, "colour", ["label"], ["red"], run=run)
     with pytest.raises(DatasetError, match="trained without different classes"):
         measure_transfer([f"ssl:{one}", f"ssl:{two}"], data, "colour", ["label"], run=run)

@@ -44,7 +44,7 @@ def test_from_a_folder_of_pictures_to_both_pages(tmp_path: Path, monkeypatch: py
     said = run("analyze", "fourier", models[0], "--data", pictures, "--pairs", "16", "--pictures", "20", "--change",
                "phase", "--format", "json", "--out", str(page))  # fmt: skip
     rows = json.loads(said)
-    assert {row["row"]["read as that of"] for row in rows if "read as that of" in row["row"]} == {
+    assert {row["row"]["read_as_that_of"] for row in rows if "read_as_that_of" in row["row"]} == {
         "phase", "amplitude", "neither",
     }  # fmt: skip
     assert (page / "index.html").is_file()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from typing_extensions import override
 
 from torchmultiverse.analyze import migrations
@@ -29,8 +28,8 @@ from torchmultiverse.models import load_model
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.paths import component
 from torchmultiverse.store import (
-    ImageSubset,
     dataset_name,
+    drawn_images,
     manifest_hash,
     open_images,
     require_generative_use,
@@ -162,7 +161,7 @@ def analyze_model(
         DatasetError: no such column, or nothing to ask for.
     """
     options, run = options or AnalysisOptions(), run or RunOptions()
-    images = draw_images(dataset, options.limit, run.seed)
+    images = drawn_images(open_images(dataset), options.limit, run.seed)
     features = features_of(load_model(model), images, options.layers, run.store, quiet=run.quiet)
     probing = probe_layers(
         features, options.factors, options.probes, options.group, options.labels, run.seed, run.quiet
@@ -184,15 +183,6 @@ def analyze_model(
         budgets=_budgets(features, probing, options.group, run) if options.budgets else (),
         similarity=similarity,
     )
-
-
-def draw_images(dataset: Any, limit: int | None, seed: int) -> Any:
-    """Return a dataset, or so many of its pictures, drawn at random."""
-    images = open_images(dataset)
-    if limit is None or limit >= len(images):
-        return images
-    rows = np.sort(np.random.default_rng(seed).choice(len(images), limit, replace=False))
-    return ImageSubset(images, rows, f"{dataset_name(images)}, {limit} pictures")
 
 
 def _budgets(features: Features, found: ProbeResults, group: str, run: RunOptions) -> tuple[LabelBudget, ...]:
@@ -256,7 +246,7 @@ def add_samples(
     """
     run = run or RunOptions()
     usual, steps = default_decoder_training()
-    images = draw_images(dataset, limit, run.seed)
+    images = drawn_images(open_images(dataset), limit, run.seed)
     names = list(layers) if layers else sampled_layers(analysis.probing) if analysis.probing else []
     try:
         require_generative_use(images.manifest, dataset_name(images), licence)

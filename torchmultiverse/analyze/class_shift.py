@@ -22,7 +22,7 @@ from torchmultiverse.analyze.misalignment import TrainingRecipe, head_layers, se
 from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.published import published_sections
 from torchmultiverse.analyze.trainings import by_layer, group_notes, mean_gap, mean_reading
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, counted, nearest
 from torchmultiverse.evaluation import plain
 from torchmultiverse.features import features_of
 from torchmultiverse.paths import component
@@ -84,14 +84,17 @@ def class_split(values: NDArray[Any], question: ClassQuestion, rng: np.random.Ge
     seen = question.seen if question.seen is not None else len(names) // (splits + 1)
     if splits < 1 or seen < 2 or seen * (splits + 1) > len(names):
         raise DatasetError(
-            f"{question.column} has {len(names)} classes: {splits} unseen sets of as many as are seen need "
+            f"{question.column} has {counted(len(names), 'class', 'classes')}: "
+            f"{counted(splits, 'unseen set')} of as many as are seen need "
             f"{max(2, seen) * (splits + 1)}; see fewer classes, at least 2, or ask for fewer sets"
         )
     counts = np.bincount(codes)
     each = int(counts.min()) // 2
     if each < 5:
         name = names[int(counts.argmin())]
-        raise DatasetError(f"{question.column} '{name}' has {counts.min()} pictures; 10 are needed, half to train on")
+        raise DatasetError(
+            f"{question.column} '{name}' has {counted(int(counts.min()), 'picture')}; 10 are needed, half to train on"
+        )
     order = rng.permutation(len(names))
     train: list[NDArray[np.int64]] = []
     asked: dict[str, NDArray[np.int64]] = {}
@@ -142,7 +145,7 @@ def unseen_classes(
     images = open_images(dataset)
     columns = columns_of(images)
     if question.column not in columns:
-        raise DatasetError(f"no column '{question.column}' of classes.{nearest(question.column, columns)}")
+        raise QuestionError(f"no column '{question.column}' of classes.{nearest(question.column, columns)}")
     divided = class_split(columns[question.column], question, np.random.default_rng((run.seed, 2)))
     training = recipe.training
     label = (recipe.label or question.column) if training.method == "supervised" else None

@@ -21,15 +21,20 @@ from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.probes import LinearProbe, ProbeData, logistic
 from torchmultiverse.analyze.splits import FactorTarget, Split, factor_target, split
 from torchmultiverse.corruptions import IMAGENET_C, SEVERITIES, SIDE, corruption_names
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError
 from torchmultiverse.features import Features, features_of
 from torchmultiverse.models import FloatArray, load_model
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.stats import Intervals, Paired, mean_interval, paired_interval
-from torchmultiverse.store import CorruptedImages, ImageSet, ImageSubset, columns_of, dataset_name, open_images
-
-LABELS = ("character_label", "character_name", "label")
-"""Columns that are asked for by default, the first that is there."""
+from torchmultiverse.store import (
+    CorruptedImages,
+    ImageSet,
+    ImageSubset,
+    columns_of,
+    dataset_name,
+    label_column,
+    open_images,
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class CorruptedLayerOptions:
     Attributes:
         names: of corruptions, or sets of them, with commas.
         severities: of 1 to 5.
-        label: column that probes are to tell; the first of `LABELS` by default.
+        label: column that probes are to tell; that of `torchmultiverse.store.usual_label` by default.
         layers: names, or ``cuts`` for all places where the model can be cut.
         group: column whose groups are in one part only; ``auto`` or ``rows``.
         side: pixels of the shorter side that pictures are resized to before; ``None`` leaves them.
@@ -190,14 +195,7 @@ def label_target(images: ImageSet, label: str | None) -> FactorTarget:
         DatasetError: no such column, or one without levels.
     """
     columns = columns_of(images)
-    if label is None:
-        label = next((name for name in LABELS if name in columns), None)
-        if label is None:
-            raise DatasetError(
-                f"'{dataset_name(images)}' has none of the columns {', '.join(LABELS)}: name one, --label"
-            )
-    elif label not in columns:
-        raise DatasetError(f"'{dataset_name(images)}' has no column '{label}'.{nearest(label, columns)}")
+    label = label_column(columns, label, dataset_name(images))
     target = factor_target(columns, label)
     if target.numbers is not None:
         raise DatasetError(f"'{label}' has too many levels; a column of classes is right")

@@ -16,11 +16,13 @@ from torchmultiverse.analyze.filter_comparison import (
     PLAIN,
     REAL,
     WayErrors,
+    chosen_conditions,
     compare_filters,
     condition_columns,
 )
 from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.corruptions import CORRUPTIONS
+from torchmultiverse.errors import counted
 from torchmultiverse.evaluation import page_image, published_on_imagenet_c
 from torchmultiverse.models import load_model
 from torchmultiverse.stats import MIN_CLUSTERS, Intervals, mean_interval
@@ -59,6 +61,8 @@ def analyze_corruptions(
     options, run = options or CorruptedLayerOptions(), run or RunOptions()
     loaded = load_model(model) if isinstance(model, str) else model
     images = open_images(dataset)
+    if conditions:
+        chosen_conditions(images, conditions)  # before every picture is read under every corruption
     found = probe_corruptions(loaded, images, options, run)
     ways: list[WayErrors] = []
     if conditions or (conditions is None and condition_columns(images)):
@@ -74,11 +78,16 @@ def layer_study(
     means = [found.mean_error(layer, intervals) for layer in range(len(found.layers))]
     best, last = found.chosen, len(found.layers) - 1
     gap = found.against_last(best)
-    headline = (
-        f"Under corruptions {found.label} is best read at {found.layers[best]}, as validation pictures say: error "
-        f"{_percent(means[best].mean, means[best].low, means[best].high)}"
-    )
-    if best != last:
+    error = _percent(means[best].mean, means[best].low, means[best].high)
+    alike = max(one.mean for one in means) - min(one.mean for one in means) < 1e-9
+    if alike and len(means) > 1:
+        headline = f"Under corruptions {found.label} is read alike at all {len(means)} layers: error {error}"
+    else:
+        headline = (
+            f"Under corruptions {found.label} is best read at {found.layers[best]}, as validation pictures say: error "
+            f"{error}"
+        )
+    if best != last and not alike:
         headline += f", at the last layer ({found.layers[last]}) {_percent(means[last].mean)}"
         headline += f"; difference {_percent(-gap.mean, -gap.high, -gap.low)}" if gap.clusters >= MIN_CLUSTERS else ""
     sections = [_layers(found, intervals)]
@@ -258,7 +267,9 @@ def _published() -> Section:
 def _notes(found: CorruptedLayers, ways: Sequence[WayErrors]) -> list[str]:
     notes = []
     if int(found.groups.max()) + 1 < MIN_CLUSTERS:
-        notes.append(f"The test pictures are of {int(found.groups.max()) + 1} groups: too few for differences.")
+        notes.append(
+            f"The test pictures are of {counted(int(found.groups.max()) + 1, 'group')}: too few for differences."
+        )
     if "frost" in found.names:
         notes.append("frost lays made ice over pictures, the source photographs of ice.")
     if not ways:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torchmultiverse.analyze.dejavu_factors import FactorMemory
 from torchmultiverse.analyze.memorization import Memorization
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import QuestionError
 from torchmultiverse.study import Bar, BarChart, Cell, Heatmap, Section, Study
 
 SOURCES = (
@@ -31,7 +31,7 @@ def factor_memory_study(memorization: Memorization) -> Study:
         DatasetError: no factor was asked for.
     """
     if not memorization.factors:
-        raise DatasetError("no factor was asked for: name columns, as --factor object_texture")
+        raise QuestionError("no factor was asked for: name columns, as --factor object_texture")
     last = memorization.factors[-1].layer
     found = sorted((one for one in memorization.factors if one.layer == last), key=lambda one: -one.share)
     models = tuple(name for name in (memorization.target_model, memorization.reference_model) if name)

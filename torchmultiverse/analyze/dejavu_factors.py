@@ -31,7 +31,7 @@ from torchmultiverse.analyze.label_inference import Inference, K
 from torchmultiverse.analyze.neighbours import Backend, NearestRows
 from torchmultiverse.analyze.splits import GROUPS, factor_target
 from torchmultiverse.documents import Record
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, QuestionError
 from torchmultiverse.stats import contrast, holm, sign_flip
 
 Codes = NDArray[np.int64]
@@ -126,7 +126,7 @@ def factor_question(
     used, codes = np.unique(codes, return_inverse=True)
     names = tuple(names[k] for k in used.tolist())
     if len(names) < 2:
-        raise DatasetError(f"'{factor}' is the same in all pictures")
+        raise QuestionError(f"'{factor}' is the same in all pictures")
     asked = np.unique(np.concatenate([codes[mine] for mine in rows.values()]))
     counts = np.bincount(codes[public], minlength=len(names))
     present = np.flatnonzero(counts)

@@ -14,10 +14,11 @@ from torchmultiverse.analyze.decoders import ConditionedDecoder, decoder_pixels,
 from torchmultiverse.analyze.probes import LinearProbe, ProbeData, logistic
 from torchmultiverse.analyze.rcdm import sample
 from torchmultiverse.analyze.splits import factor_target
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import QuestionError
 from torchmultiverse.features import LayerExtractor, factor_names
 from torchmultiverse.images import rgb
 from torchmultiverse.models import FloatArray
+from torchmultiverse.store import LABEL_COLUMNS
 
 Pixels = NDArray[np.uint8]
 _READ = 0.25  # of what is above chance: read by a layer
@@ -97,7 +98,7 @@ class ExperimentSetup:
             if target.numbers is None:
                 found[name] = target.codes, target.levels
         if not found or (self._asked is not None and self._asked not in found):
-            raise DatasetError(f"'{self._asked or 'every column'}' is a number; a column of classes is needed")
+            raise QuestionError(f"'{self._asked or 'every column'}' is a number; a column of classes is needed")
         return found
 
     @cached_property
@@ -110,7 +111,7 @@ class ExperimentSetup:
             prediction = self.probes[name].probabilities(self.conditioned.vectors[self.rows]).argmax(1)
             chance = float(np.bincount(codes[self.rows]).max() / len(self.rows))
             accuracies[name] = (float((prediction == codes[self.rows]).mean()) - chance) / max(1 - chance, 1e-9)
-        usual = next((name for name in ("character_name", "label") if accuracies.get(name, 0.0) > _READ), None)
+        usual = next((name for name in LABEL_COLUMNS if accuracies.get(name, 0.0) > _READ), None)
         return usual or max(accuracies, key=lambda name: accuracies[name])
 
     @cached_property

@@ -15,7 +15,7 @@ from torchmultiverse.analyze.experiment_setup import ExperimentSetup
 from torchmultiverse.analyze.image_experiments import attacks, changes
 from torchmultiverse.analyze.sample_experiments import compare_layers, confidence, distances
 from torchmultiverse.analyze.vector_experiments import imagined, manipulations, means, sums
-from torchmultiverse.errors import DatasetError, ModelError, nearest
+from torchmultiverse.errors import DatasetError, SettingError, nearest
 
 EXPERIMENTS: Mapping[str, Callable[[ExperimentSetup], Experiment]] = MappingProxyType(
     {
@@ -41,7 +41,7 @@ def run_experiments(
     """
     for name in names or ():
         if name not in EXPERIMENTS:
-            raise ModelError(f"no experiment '{name}'.{nearest(name, EXPERIMENTS)}")
+            raise SettingError(f"no experiment '{name}'.{nearest(name, EXPERIMENTS)}")
     found, notes = [], []
     if others:
         found.append(compare_layers([setup, *others]))

@@ -21,7 +21,7 @@ from torchmultiverse.analyze.corrupted_layers import label_target
 from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.probes import ProbeData, logistic
 from torchmultiverse.corruptions import CORRUPTIONS, SIDE, corrupt, matched_severity, picture_rng, psnr, rms_contrast
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.features import features_of
 from torchmultiverse.models import FloatArray, load_model
 from torchmultiverse.progress import progress_bar
@@ -116,7 +116,7 @@ def compare_filters(
     run = run or RunOptions()
     loaded = load_model(model) if isinstance(model, str) else model
     images = open_images(dataset)
-    names = _conditions(images, conditions)
+    names = chosen_conditions(images, conditions)
     target = label_target(images, label)
     reader = _Reader(loaded, layer, images, side, run)
     found: list[WayErrors] = []
@@ -160,18 +160,23 @@ FACTOR_COLUMNS = frozenset(factor.column for factor in FACTORS)
 """Columns of factors: what else a dataset says of a picture follows from the picture."""
 
 
-def _conditions(images: ImageSet, asked: Sequence[str] | None) -> tuple[str, ...]:
+def chosen_conditions(images: ImageSet, asked: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the columns of conditions that are asked about: those named, or all that vary.
+
+    Raises:
+        DatasetError: one that no filter stands for, or that does not vary.
+    """
     there = condition_columns(images)
     for name in asked or ():
         if name not in COUNTERPARTS:
             near = nearest(name, there or COUNTERPARTS)
-            raise DatasetError(f"'{name}' is no condition that a filter stands for.{near}")
+            raise QuestionError(f"'{name}' is no condition that a filter stands for.{near}")
     of = dataset_name(images)
     if not there:
         raise DatasetError(f"no condition varies in '{of}': render some of {', '.join(COUNTERPARTS)} at two levels")
     for name in asked or ():
         if name not in there:
-            raise DatasetError(f"'{name}' does not vary in '{of}'; what varies is {', '.join(there)}")
+            raise QuestionError(f"'{name}' does not vary in '{of}'; what varies is {', '.join(there)}")
     return tuple(asked) if asked else there
 
 

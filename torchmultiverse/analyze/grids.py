@@ -22,7 +22,7 @@ from torchmultiverse.analyze.misalignment import halves, seeded
 from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.published import published_sections
 from torchmultiverse.analyze.trainings import group_notes, mean_gap, mean_reading
-from torchmultiverse.errors import DivergedError, ModelError
+from torchmultiverse.errors import DivergedError, ModelError, SettingError, counted
 from torchmultiverse.evaluation import plain
 from torchmultiverse.features import features_of
 from torchmultiverse.paths import component
@@ -117,7 +117,7 @@ def parse_vary(texts: Sequence[str]) -> dict[str, list[str]]:
         name, _, values = text.partition("=")
         some = [value.strip() for value in values.split(",") if value.strip()]
         if not name.strip() or not some:
-            raise ModelError(f"'{text}' varies nothing; NAME=VALUE,VALUE does, such as learning_rate=1e-4,1e-3,1e-2")
+            raise SettingError(f"'{text}' varies nothing; NAME=VALUE,VALUE does, such as learning_rate=1e-4,1e-3,1e-2")
         if name.strip() in found:
             raise ModelError(f"{name.strip()} is varied twice; name all of its values at once")
         found[name.strip()] = some
@@ -318,7 +318,10 @@ def _numbers(values: Sequence[str]) -> list[float]:
 
 def _headline(found: Sequence[GridReading], gaps: Mapping[str, Sequence[LayerGap]]) -> str:
     if len(found) < MIN_PAIRS:
-        return f"{len(found)} settings are too few to say how head and trunk go together; {MIN_PAIRS} are needed."
+        return (
+            f"{counted(len(found), 'setting')} {'is' if len(found) == 1 else 'are'} too few to say how "
+            f"head and trunk go together; {MIN_PAIRS} are needed."
+        )
     corrected = holm([unequal_spread(*_ends(mine)) for mine in gaps.values()])
     more, said = [], []
     for (factor, mine), p in zip(gaps.items(), corrected, strict=True):

@@ -12,7 +12,7 @@ from pydantic import PlainSerializer, PlainValidator
 from typing_extensions import override
 
 from torchmultiverse.documents import Document
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.store import ImageSet, columns_of, manifest_hash
 
 SPLITS = ("A", "B", "shared", "public", "held out")
@@ -97,7 +97,7 @@ def draw_splits(
     """
     columns = columns_of(images)
     if label not in columns:
-        raise DatasetError(f"no column '{label}'.{nearest(label, columns)}")
+        raise QuestionError(f"no column '{label}'.{nearest(label, columns)}")
     values = columns[label].astype(str)
     rng = np.random.default_rng(seed)
     parts: dict[str, list[NDArray[np.int64]]] = {name: [] for name in SPLITS}

@@ -17,7 +17,7 @@ from PIL import Image, ImageFilter, ImageOps
 from torchmultiverse.analyze.experiment import MANY, Experiment, experiment, image_row, mean_cells
 from torchmultiverse.analyze.experiment_setup import ExperimentSetup
 from torchmultiverse.analyze.neighbours import nearest_rows
-from torchmultiverse.errors import DatasetError, ModelError, nearest
+from torchmultiverse.errors import ModelError, QuestionError, nearest
 from torchmultiverse.evaluation import plain
 from torchmultiverse.study import ImageRow
 
@@ -94,7 +94,7 @@ def _aims(setup: ExperimentSetup, codes: NDArray[np.int64], levels: Sequence[str
     if wanted is None:
         return np.asarray((codes + 1) % len(levels))
     if wanted not in levels:
-        raise DatasetError(f"no {plain(setup.label)} '{wanted}' to be taken for.{nearest(wanted, levels)}")
+        raise QuestionError(f"no {plain(setup.label)} '{wanted}' to be taken for.{nearest(wanted, levels)}")
     aim = list(levels).index(wanted)
     return np.where(codes == aim, (codes + 1) % len(levels), aim)
 

@@ -22,12 +22,12 @@ from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.published import published_sections
 from torchmultiverse.analyze.trainings import group_notes, mean_gap, mean_reading
 from torchmultiverse.documents import Record
-from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.errors import DatasetError, ModelError, counted
 from torchmultiverse.evaluation import plain
 from torchmultiverse.features import features_of
 from torchmultiverse.models import load_model
 from torchmultiverse.stats import LEVEL, MIN_CLUSTERS, RESAMPLES, expanded_tail, holm, resampling_weights
-from torchmultiverse.store import dataset_name, open_images
+from torchmultiverse.store import dataset_name, drawn_images, open_images
 from torchmultiverse.study import Cell, LineChart, Point, Section, Series, Study
 from torchmultiverse.train import checkpoints
 
@@ -154,10 +154,8 @@ def learning_order(
         ModelError: no such encoder, fewer than two checkpoints, or encoders with other ones.
         DatasetError: no such column, or nothing to ask for.
     """
-    from torchmultiverse.analyze.analysis import draw_images
-
     options, run = options or LearningOptions(), run or RunOptions()
-    images = draw_images(open_images(dataset), options.limit, run.seed)
+    images = drawn_images(open_images(dataset), options.limit, run.seed)
     epochs, models = kept_checkpoints(encoders)
     layers = list(options.layers or _ends(models[0][0]))
     read: list[list[dict[str, list[Reading]]]] = []
@@ -188,7 +186,8 @@ def kept_checkpoints(encoders: Sequence[str]) -> tuple[list[int], list[list[str]
         kept = dict(checkpoints(folder))
         if len(kept) < 2:
             raise ModelError(
-                f"{folder} keeps {len(kept)} checkpoints, 2 are needed: train it with --keep, such as --keep 0,1,2,5,10"
+                f"{folder} keeps {counted(len(kept), 'checkpoint')}, 2 are needed: train it with --keep, "
+                f"such as --keep 0,1,2,5,10"
             )
         found.append(kept)
     if any(one.keys() != found[0].keys() for one in found):

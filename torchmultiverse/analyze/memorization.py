@@ -40,7 +40,7 @@ from torchmultiverse.analyze.object_removal import ObjectFreeImages, ObjectRemov
 from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.reconstruction import Reconstruction, reconstruct
 from torchmultiverse.documents import Document, EncodedImage, Record
-from torchmultiverse.errors import DatasetError, ModelError, nearest
+from torchmultiverse.errors import DatasetError, ModelError, QuestionError, nearest
 from torchmultiverse.features import features_of, layers_of
 from torchmultiverse.images import rgb, thumbnail
 from torchmultiverse.models import FloatArray, load_model
@@ -330,7 +330,7 @@ def _measured(
     divided = splits if isinstance(splits, HeldOutSplits) else HeldOutSplits.load_for(splits, images)
     columns = columns_of(images)
     if unknown := [name for name in options.factors if name not in columns and name != "all"]:
-        raise DatasetError(f"no column '{unknown[0]}'.{nearest(unknown[0], columns)}")  # before anything is encoded
+        raise QuestionError(f"no column '{unknown[0]}'.{nearest(unknown[0], columns)}")  # before anything is encoded
     layers = list(options.layers) if options.layers else _usual_layers(models[0])
     if not options.layers and len(models) > 1 and _usual_layers(models[1]) != layers:
         raise ModelError(f"'{models[0].info.name}' and '{models[1].info.name}' have not the same layers")

@@ -27,7 +27,15 @@ from torchmultiverse.documents import Document, Record
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.evaluation import plain
 from torchmultiverse.features import Features, factor_names, features_of
-from torchmultiverse.store import ImageSet, ImageSubset, columns_of, dataset_name, manifest_hash, open_images
+from torchmultiverse.store import (
+    LABEL_COLUMNS,
+    ImageSet,
+    ImageSubset,
+    columns_of,
+    dataset_name,
+    manifest_hash,
+    open_images,
+)
 from torchmultiverse.train import EncoderTraining, parse_settings, train_encoder
 
 
@@ -130,7 +138,7 @@ def default_recipes(columns: Any, factors: Sequence[str], base: EncoderTraining)
         base: all other settings; its method is that of the views.
     """
     named = [name for name in factors if factor_target(columns, name).numbers is None]
-    label = next((name for name in ("character_name", "label") if name in named), named[0])
+    label = next((name for name in LABEL_COLUMNS if name in named), named[0])
     others = [name for name in named if name != label][:2]
     kept = tuple(one for one in base.augment if one not in ("color", "gray", "solarize"))
     views = f"{base.method}: views"

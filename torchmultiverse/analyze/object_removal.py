@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchmultiverse.analyze.crops import Box, corner, periphery
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.images import rgb, size
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.scenes import BLANK
@@ -105,7 +105,7 @@ def remove_objects(
     """
     how = how or ObjectRemoval()
     if how.mode not in MODES:
-        raise DatasetError(f"no mode '{how.mode}'.{nearest(how.mode, MODES)}")
+        raise QuestionError(f"no mode '{how.mode}'.{nearest(how.mode, MODES)}")
     if how.mode == "rerender":
         return _rerendered(images, rows, how.engine, quiet)
     sizes = _sizes(images, rows)

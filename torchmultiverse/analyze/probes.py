@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.errors import SettingError, nearest
 from torchmultiverse.models import FloatArray, device
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ def probe_of(name: str) -> Probe:
         ModelError: there is none of that name.
     """
     if name not in PROBES:
-        raise ModelError(f"no probe '{name}'.{nearest(name, PROBES)}")
+        raise SettingError(f"no probe '{name}'.{nearest(name, PROBES)}")
     return PROBES[name]
 
 

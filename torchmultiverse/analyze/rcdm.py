@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.errors import ModelError, SettingError, nearest
 from torchmultiverse.models import DIFFUSION_STEPS, Decoder, FloatArray
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.progress import progress_bar
@@ -63,7 +63,7 @@ def sample(
     if vectors.ndim != 2 or vectors.shape[1] != decoder.config.features:
         raise ModelError(f"vectors of shape {vectors.shape}; this decoder takes (N, {decoder.config.features})")
     if sampler not in SAMPLERS:
-        raise ModelError(f"no sampler '{sampler}'.{nearest(sampler, SAMPLERS)}")
+        raise SettingError(f"no sampler '{sampler}'.{nearest(sampler, SAMPLERS)}")
     if not 1 <= steps <= DIFFUSION_STEPS:
         raise ModelError(f"{steps} steps; 1 to {DIFFUSION_STEPS} is right")
     times = respaced(steps, sampler)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.scenes import FACTORS, OWN, in_level_order, level_words
 
 GROUPS = ("character_name", "character_label", "world_name", "world_label", "background")
@@ -65,7 +65,7 @@ def factor_target(columns: Mapping[str, NDArray[Any]], factor: str) -> FactorTar
         DatasetError: no such column.
     """
     if factor not in columns:
-        raise DatasetError(f"no column '{factor}'.{nearest(factor, columns)}")
+        raise QuestionError(f"no column '{factor}'.{nearest(factor, columns)}")
     values = columns[factor]
     if values.dtype.kind in "iuf" and len(np.unique(values)) > _LEVELS:
         numbers = values.astype(np.float64)[:, None]
@@ -112,7 +112,7 @@ def split(
         by = next((name for name in GROUPS if name in columns and not _unfit(columns[name], codes)), "rows")
     if by != "rows":
         if by not in columns:
-            raise DatasetError(f"no column '{by}' to group by.{nearest(by, columns)}")
+            raise QuestionError(f"no column '{by}' to group by.{nearest(by, columns)}")
         if reason := _unfit(columns[by], codes):
             raise DatasetError(f"pictures cannot be grouped by '{by}' to ask for '{target.factor}': {reason}")
     groups = np.arange(count) if by == "rows" else np.unique(columns[by].astype(str), return_inverse=True)[1]

@@ -21,6 +21,7 @@ from torchmultiverse.cli.options import (
     Group,
     Images,
     Layers,
+    Limit,
     ModelString,
     Out,
     Seed,
@@ -93,9 +94,7 @@ class Probing:
         typer.Option(help="Label budget: a share of the training images, or so many of each level. Default: all."),
     ] = None
     against: Annotated[str | None, typer.Option(help="Another model: how alike its layers are to these (CKA).")] = None
-    limit: Annotated[
-        int | None, typer.Option(min=50, help="So many images at most, drawn at random. Default: all.")
-    ] = None
+    limit: Limit = None
 
 
 @dataclass(frozen=True)

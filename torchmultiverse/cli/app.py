@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import warnings
+from pathlib import Path
+from typing import Annotated, TextIO
 
 import typer
 from typer.main import get_group
@@ -40,7 +42,7 @@ from torchmultiverse.cli import (  # noqa: F401  (each puts its commands into th
     units,
 )
 from torchmultiverse.cli.groups import app, command_of
-from torchmultiverse.cli.output import console, fail, say
+from torchmultiverse.cli.output import console, fail, say, warn
 from torchmultiverse.errors import TorchMultiverseError, missing_extra
 from torchmultiverse.progress import SILENT
 from torchmultiverse.version import __version__
@@ -49,6 +51,8 @@ __all__ = ["app", "main"]
 
 EXTRAS = {"train decoder": "rcdm"}
 """Extras of commands that do not bear their name."""
+INTERRUPTED = 130
+"""The exit code of what was interrupted."""
 
 
 def _version(wanted: bool) -> None:
@@ -69,10 +73,27 @@ def _root(
     SILENT.set(quiet)
 
 
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
+    line: str | None = None,
+) -> None:  # fmt: skip
+    """Print a warning of this package as a note for people; those of others as Python does."""
+    if category is UserWarning and Path(filename).is_relative_to(Path(__file__).parents[1]):
+        warn(f"note: {message}")
+    elif not SILENT.get():
+        (file or sys.stderr).write(warnings.formatwarning(message, category, filename, lineno, line))
+
+
 def main() -> None:
     """Run the command line; known errors end with their exit code and one clear message."""
     try:
-        app()
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            app()
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # Typer ends so without a word
+            console(stderr=True).print("interrupted")
+        raise
     except TorchMultiverseError as error:
         fail(str(error))
         sys.exit(error.exit_code)
@@ -85,6 +106,6 @@ def main() -> None:
         sys.exit(missing.exit_code)
     except KeyboardInterrupt:
         console(stderr=True).print("interrupted")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         sys.exit(141)

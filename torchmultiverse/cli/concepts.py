@@ -15,9 +15,11 @@ from torchmultiverse.cli.options import (
     Features,
     Group,
     Label,
+    Limit,
     Out,
     Seed,
     features_folder,
+    images_of,
     option_sets,
     tabular,
 )
@@ -143,6 +145,7 @@ def concepts(
     data: Data,
     classes: Classes,
     probes: Probes,
+    limit: Limit = None,
     out: Out = Path("concepts"),
     seed: Seed = 0,
     features: Features = None,
@@ -156,7 +159,6 @@ def concepts(
     """
     from torchmultiverse.analyze import RunOptions
     from torchmultiverse.models import model_strings
-    from torchmultiverse.store import open_images
     from torchmultiverse.transfer import ConceptOptions, ProbeProtocol, concept_study, measure_concepts
 
     options = ConceptOptions(
@@ -166,7 +168,7 @@ def concepts(
         layers=probes.layer, group=probes.group, equal=probes.equal, factors=probes.factor, baseline=probes.baseline,
         appearance=probes.appearance,
     )  # fmt: skip
-    images = open_images(data)
+    images = images_of(data, limit, seed)
     run = RunOptions(seed, features_folder(features))
     found = measure_concepts(model_strings(models), images, options, run, out)
     found.data.levels.save(out)

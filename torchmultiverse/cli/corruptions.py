@@ -15,10 +15,12 @@ from torchmultiverse.cli.options import (
     Group,
     Label,
     Layers,
+    Limit,
     ModelString,
     Out,
     Seed,
     features_folder,
+    images_of,
     option_sets,
     tabular,
 )
@@ -68,6 +70,7 @@ def corruptions(
     model: ModelString,
     data: Data,
     asked: Asked,
+    limit: Limit = None,
     out: Out = Path("corruptions"),
     seed: Seed = 0,
     features: Features = None,
@@ -87,5 +90,6 @@ def corruptions(
         asked.side or None,
     )  # fmt: skip
     conditions = [] if asked.condition == ["none"] else asked.condition
-    study = analyze_corruptions(model, data, options, conditions, RunOptions(seed, features_folder(features)))
+    images = images_of(data, limit, seed)
+    study = analyze_corruptions(model, images, options, conditions, RunOptions(seed, features_folder(features)))
     finish(study, out, seed)

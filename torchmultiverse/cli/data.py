@@ -283,10 +283,10 @@ def split(
 ) -> None:
     """Divide a dataset into what model A sees, what B sees, and public pictures that none sees."""
     from torchmultiverse.analyze import draw_splits
-    from torchmultiverse.store import columns_of, open_images
+    from torchmultiverse.store import columns_of, dataset_name, label_column, open_images
 
     pictures = open_images(data)
-    name = label or ("character_name" if "character_name" in columns_of(pictures) else "label")
+    name = label_column(columns_of(pictures), label, dataset_name(pictures))
     found = draw_splits(pictures, name, per_class, public, shared, held_out, seed)
     found.save(out)
     say("  ".join(f"{name}: {len(rows):,}" for name, rows in found.rows.items()))

@@ -14,6 +14,7 @@ from torchmultiverse.cli.options import (
     Data,
     Features,
     Group,
+    Limit,
     ModelString,
     Out,
     Seed,
@@ -48,9 +49,7 @@ class Asking:
         int | None,
         typer.Option(min=2, help="Clusters. Default: as many as the domain has levels; with auto 3 for the domain."),
     ] = None
-    limit: Annotated[
-        int | None, typer.Option(min=50, help="So many images at most, drawn at random. Default: all.")
-    ] = None
+    limit: Limit = None
 
 
 @analyze_group.command(

@@ -14,11 +14,13 @@ from torchmultiverse.cli.groups import app, eval_group, examples
 from torchmultiverse.cli.options import (
     Dataset,
     Features,
+    Limit,
     ModelStrings,
     Protocol,
     Seed,
     ShownData,
     features_folder,
+    images_of,
     option_sets,
     tabular,
 )
@@ -30,6 +32,7 @@ from torchmultiverse.tables import Table, interval, number, share, text
 
 if TYPE_CHECKING:
     from torchmultiverse.evaluation import Result
+    from torchmultiverse.store import ImageSet
 
 BOARD = (
     text("dataset"), text("task"), text("setting"), text("metric"), text("title"), text("model"), interval("accuracy"),
@@ -127,6 +130,7 @@ def run(
     corrupting: Corrupting,
     out: Annotated[Path, typer.Option("--out", help="Folder of the results; replaces older ones.")] = Path("results"),
     protocol: Protocol = "auto",
+    limit: Limit = None,
     seed: Seed = 0,
 ) -> None:
     """Score models on a dataset and print the leaderboard. Each image passes once, ever, through each model.
@@ -137,11 +141,12 @@ def run(
     from torchmultiverse.evaluation import evaluate, leaderboard, model_ranks
     from torchmultiverse.models import model_strings
 
+    pictures = dataset if limit is None else images_of(dataset, limit, seed)
     if corrupting.corruptions is not None:
-        _corrupted(dataset, model_strings(model), encoding, corrupting, corrupting.corruptions, out, protocol, seed)
+        _corrupted(pictures, model_strings(model), encoding, corrupting, corrupting.corruptions, out, protocol, seed)
         return
     result = evaluate(
-        dataset, model_strings(model), protocol=protocol, out=out, seed=seed, embeddings=encoding.folder,
+        pictures, model_strings(model), protocol=protocol, out=out, seed=seed, embeddings=encoding.folder,
         precision=encoding.precision, batch_size=encoding.batch or "auto", audit=encoding.audit,
     )  # fmt: skip
     print_table(board_table(result), people=leaderboard(result))
@@ -155,7 +160,7 @@ def run(
 
 
 def _corrupted(
-    dataset: Path, models: list[str], encoding: Encoding, asked: Corrupting, corruptions: str, out: Path,
+    dataset: Path | ImageSet, models: list[str], encoding: Encoding, asked: Corrupting, corruptions: str, out: Path,
     protocol: str, seed: int,
 ) -> None:  # fmt: skip
     """Score models under corruptions, and write the page."""
@@ -194,6 +199,7 @@ def compositions(
     blind: Annotated[
         bool, typer.Option("--blind/--no-blind", help="Also ask each model with a grey picture in place of each.")
     ] = True,
+    limit: Limit = None,
     seed: Seed = 0,
     features: Features = None,
 ) -> None:
@@ -205,8 +211,8 @@ def compositions(
     from torchmultiverse.models import model_strings
 
     study = score_compositions(
-        datasets, model_strings(model), out, protocol=protocol, blind=blind, seed=seed,
-        embeddings=features_folder(features),
+        [images_of(one, limit, seed) for one in datasets], model_strings(model), out, protocol=protocol, blind=blind,
+        seed=seed, embeddings=features_folder(features),
     )  # fmt: skip
     finish(study, out, seed)
 

@@ -8,6 +8,7 @@ A command is a function that stands under its group, with its help (docstring), 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -41,6 +42,7 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except typer.BadParameter as error:
             error.message = error.message.removeprefix("Value error, ")  # Typer gives pydantic's
+            error.message = _with_nearest(error.message)
             raise
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -77,6 +79,14 @@ class Evaluation(Commands):
     def _typo(self, word: str) -> bool:
         """Tell whether a word is a command that was written wrong, rather than the folder of a dataset."""
         return not Path(word).exists() and bool(get_close_matches(word, [*self.commands, *RENAMED], 1, 0.75))
+
+
+def _with_nearest(message: str) -> str:
+    """Return what is said of a value that is none of those known, with the nearest of these."""
+    value, none_of, known = message.partition(" is not one of ")
+    names = re.findall(r"'([^']*)'", known)
+    near = get_close_matches(value.strip("'").casefold(), names, 1, 0.5) if none_of else []
+    return f"{message} Did you mean '{near[0]}'?" if near else message
 
 
 def _check_once(ctx: Any, command: Any, args: Sequence[str]) -> None:

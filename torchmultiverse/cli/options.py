@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -15,6 +15,9 @@ from torchmultiverse.cli import completion
 from torchmultiverse.cli.output import TableFormat, printing
 from torchmultiverse.tables import Column
 from torchmultiverse.train import TrainingSettings, parse_settings
+
+if TYPE_CHECKING:
+    from torchmultiverse.store import ImageSet
 
 # Arguments
 Dataset = Annotated[
@@ -84,7 +87,18 @@ Layers = Annotated[
         "--layer", help="Layer, as 'analyze layers' names it; may be repeated. Default: all where the model can be cut."
     ),
 ]
-Label = Annotated[str | None, typer.Option("--label", help="Column of classes. Default: character_name, or label.")]
+Label = Annotated[
+    str | None,
+    typer.Option(
+        "--label",
+        help="Column of classes. Default: character_label, character_name or label, the first that varies.",
+        autocompletion=completion.columns,
+    ),
+]
+
+Limit = Annotated[
+    int | None, typer.Option("--limit", min=20, help="So many images at most, drawn at random. Default: all.")
+]
 
 
 @dataclass(frozen=True)
@@ -122,7 +136,7 @@ Group = Annotated[
 ]
 
 # How and where
-Seed = Annotated[int, typer.Option("--seed", help="Of everything that is random.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Of everything that is random.")]
 Seeds = Annotated[
     int,
     typer.Option(
@@ -213,6 +227,13 @@ def features_folder(given: Path | None) -> Path:
     from torchmultiverse.resources import cache_folder
 
     return given or cache_folder("embeddings")
+
+
+def images_of(data: Path, limit: int | None, seed: int) -> ImageSet:
+    """Open a dataset, or a folder of images, and draw as many of its images as ``--limit`` says."""
+    from torchmultiverse.store import drawn_images, open_images
+
+    return drawn_images(open_images(data), limit, seed)
 
 
 def option_sets(function: Callable[..., None]) -> Callable[..., None]:
@@ -337,6 +358,8 @@ def _training_options(kind: type[TrainingSettings]) -> list[inspect.Parameter]:
         else:
             default = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
             default = "none" if default == "None" else default  # as values are written
+        if default in (None, "") and "efault" not in (field.description or ""):
+            given["help"] = f"{(field.description or '').rstrip('.')}. Default: none."
         annotation = Annotated[as_type, typer.Option(option, **given)]
         made.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation))
     return made

@@ -7,19 +7,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torchmultiverse.cli.output import asked_format, for_people, place, print_table, say
-from torchmultiverse.study import Cell, Section, Study
+from torchmultiverse.study import Cell, Section, Study, interval_columns, machine_lines
 from torchmultiverse.tables import Column, Table, encode, interval, number, share
 
 ROWS = (
     Column(("section",), "", unit="heading of the table"),
     Column(
-        ("row",), "", unit="its columns and values; those that end in % are shares, 0 to 1; CSV has a column of each"
+        ("row",),
+        "",
+        unit="the columns of that table: shares 0 to 1, X_low and X_high the ends of the 95 % interval "
+        "of X; CSV has a column of each",
     ),
 )
 """Keys of programs, for `tabular`: in JSON each line is an object of the columns of its own table."""
 _MOST = 60
 """Lines of a table that people see in a terminal."""
-_ENDS = ("low %", "high %"), ("low", "high")
+_MOST_REFERENCE = 5
+"""Of published ones: they are the same for everybody."""
 
 
 def finish(study: Study, out: Path, seed: int) -> None:
@@ -59,9 +63,10 @@ def show_study(study: Study) -> None:
     for section in tables:
         say()
         say(section.title + (" (published, of other data and models)" if section.reference else ""), "bold")
-        say(_table(section.table[:_MOST]))
-        if len(section.table) > _MOST:
-            say(f"  … and {len(section.table) - _MOST:,} more: on the page, and in its CSV", "dim")
+        most = _MOST_REFERENCE if section.reference else _MOST
+        say(_table(section.table[:most]))
+        if len(section.table) > most:
+            say(f"  … and {len(section.table) - most:,} more: on the page, and in its CSV", "dim")
     for note in study.notes:
         say(note, "dim")
 
@@ -74,25 +79,25 @@ def _print_for_programs(sections: Sequence[Section]) -> None:
             sys.stdout.write(f"## {section.title}\n\n{encode([_table(section.table)], form)}\n")
         return
     if form == "csv":
-        names = list(dict.fromkeys(name for section in sections for line in section.table for name in line))
+        lines = [(section.title, line) for section in sections for line in machine_lines(section.table)]
+        names = list(dict.fromkeys(name for _, line in lines for name in line if name != "section"))
         wide = Table([Column((key,), key) for key in ("section", *names)])
-        for section in sections:
-            for line in section.table:
-                wide.add(section.title, *(line.get(name) for name in names))
+        for title, line in lines:
+            wide.add(title, *(line.get(name) for name in names))
         print_table(wide)
         return
     rows = Table(ROWS)
     for section in sections:
-        for line in section.table:
-            rows.add(section.title, dict(line))
+        for line in machine_lines(section.table):
+            rows.add(section.title, line)
     print_table(rows)
 
 
 def _table(lines: Sequence[Mapping[str, Cell]]) -> Table:
     """Return a table of a section as a terminal shows it."""
     every = list(lines[0])
-    within = {every[every.index(low) - 1]: (low, high) for low, high in _ENDS if low in every}
-    names = [name for name in every if not any(name in ends for ends in _ENDS)]
+    within = interval_columns(every)
+    names = [name for name in every if not any(name in ends for ends in within.values())]
     table = Table([_column(name, [line[name] for line in lines], within.get(name)) for name in names])
     for line in lines:
         table.add(*((line[n], *(line[end] for end in within[n])) if n in within else line[n] for n in names))

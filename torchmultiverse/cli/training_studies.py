@@ -19,11 +19,13 @@ from torchmultiverse.cli.options import (
     Images,
     Label,
     Layers,
+    Limit,
     Out,
     Seed,
     Seeds,
     Settings,
     features_folder,
+    images_of,
     loggable,
     option_sets,
     tabular,
@@ -55,8 +57,14 @@ def unseen(
     data: Images,
     trained: Trained,
     classes: Annotated[
-        str, typer.Option(help="Column with the classes.", autocompletion=completion.columns)
-    ] = "character_name",
+        str | None,
+        typer.Option(
+            "--classes",
+            "--label",
+            help="Column of classes. Default: character_label, character_name or label, the first that varies.",
+            autocompletion=completion.columns,
+        ),
+    ] = None,
     seen: Annotated[
         int | None,
         typer.Option(min=2, help="Classes that are trained on. Default: as many as leave --others sets of as many."),
@@ -68,18 +76,22 @@ def unseen(
             "--factor", help="Column; may be repeated. Default: the classes.", autocompletion=completion.columns
         ),
     ] = None,
+    limit: Limit = None,
     out: Out = Path("unseen"),
     seed: Seed = 0,
 ) -> None:
     """Train an encoder on some classes, and say where to cut it for these and for others; writes a page."""
     from torchmultiverse.analyze import ClassQuestion, RunOptions, TrainingRecipe, unseen_classes
+    from torchmultiverse.store import columns_of, dataset_name, label_column
     from torchmultiverse.train import EncoderTraining, parse_settings
 
     training = parse_settings(EncoderTraining(), trained.setting or ())
     recipe = TrainingRecipe(f"{training.method} on some classes", training)
     run = RunOptions(seed, features_folder(trained.features))
-    question = ClassQuestion(classes, seen, others)
-    finish(unseen_classes(data, out, question, recipe, factor, trained.group, run, trained.seeds), out, seed)
+    images = images_of(data, limit, seed)
+    column = label_column(columns_of(images), classes, dataset_name(images), "--classes")
+    question = ClassQuestion(column, seen, others)
+    finish(unseen_classes(images, out, question, recipe, factor, trained.group, run, trained.seeds), out, seed)
 
 
 @analyze_group.command(
@@ -98,9 +110,7 @@ def epochs(
     layer: Layers = None,
     factor: Factors = None,
     group: Group = "auto",
-    limit: Annotated[
-        int | None, typer.Option(min=50, help="So many images at most, drawn at random. Default: all.")
-    ] = None,
+    limit: Limit = None,
     out: Out = Path("epochs"),
     seed: Seed = 0,
     features: Features = None,
@@ -131,6 +141,7 @@ def settings(
     ] = False,
     label: Label = None,
     factor: Factors = None,
+    limit: Limit = None,
     out: Out = Path("settings"),
     seed: Seed = 0,
 ) -> None:
@@ -141,7 +152,7 @@ def settings(
     base = parse_settings(EncoderTraining(), trained.setting or ())
     options = GridOptions(parse_vary(vary), cross, trained.seeds, factor, trained.group, label)
     run = RunOptions(seed, features_folder(trained.features))
-    finish(settings_grid(data, out, options, base, run), out, seed)
+    finish(settings_grid(images_of(data, limit, seed), out, options, base, run), out, seed)
 
 
 @train_group.command(
@@ -160,10 +171,11 @@ def held_out_grid(
         typer.Option(help="Column whose levels are held out; may be repeated.", autocompletion=completion.columns),
     ],
     count: Annotated[
-        list[int] | None, typer.Option(min=1, help="So many levels, drawn at random, are held out; may be repeated.")
+        list[int] | None,
+        typer.Option(min=1, help="So many levels, drawn at random, are held out; may be repeated. Default: none."),
     ] = None,
     each: Annotated[
-        bool, typer.Option("--each", help="Each level is the only one that is trained on, in turn.")
+        bool, typer.Option("--each", help="Each level is the only one that is trained on, in turn. Default: not.")
     ] = False,
     keep: Annotated[
         list[int] | None,
@@ -171,16 +183,16 @@ def held_out_grid(
     ] = None,
     recipe: Annotated[str, typer.Option(help="published (ResNet-50), small (for a laptop), or a file.")] = "small",
     setting: Settings = None,
+    limit: Limit = None,
     out: Out = Path("held_out"),
     seed: Seed = 0,
 ) -> None:
     """Train classifiers for a grid of held-out conditions, each beside its control; writes a page with the curves."""
     from torchmultiverse.evaluation import held_out_grid as measure
     from torchmultiverse.evaluation import held_out_questions, held_out_study
-    from torchmultiverse.store import open_images
     from torchmultiverse.train import classifier_training, parse_settings
 
-    images = open_images(dataset)
+    images = images_of(dataset, limit, seed)
     training = parse_settings(classifier_training(recipe), setting or ())
     questions = held_out_questions(images, factor, count or (), each)
     cells = measure(images, questions, keep, training, seed, out)

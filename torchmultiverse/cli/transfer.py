@@ -15,10 +15,12 @@ from torchmultiverse.cli.options import (
     Factors,
     Features,
     Group,
+    Limit,
     ModelString,
     Out,
     Seed,
     features_folder,
+    images_of,
     option_sets,
     tabular,
 )
@@ -68,12 +70,13 @@ def transfer(
     data: Data,
     reading: Reading,
     train_task: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--train-task", help="Column of the classes that the models were trained on.",
+            "--train-task", help="Column of the classes that the models were trained on. Default: as that of --label "
+            "elsewhere: character_label, character_name or label, the first that varies.",
             autocompletion=completion.columns,
         ),
-    ] = "character_name",
+    ] = None,
     unseen: Annotated[
         list[str] | None,
         typer.Option(
@@ -81,6 +84,7 @@ def transfer(
             "--unseen' wrote into the encoders."
         ),
     ] = None,
+    limit: Limit = None,
     out: Out = Path("transfer"),
     reference: Annotated[
         bool, typer.Option("--reference/--no-reference", help="The published plane, in a part of its own.")
@@ -99,8 +103,8 @@ def transfer(
 
     run = RunOptions(seed, features_folder(features))
     plane = measure_transfer(
-        model_strings(models), data, train_task, reading.factor, unseen or None, reading.layer, reading.probe,
-        reading.group, run
+        model_strings(models), images_of(data, limit, seed), train_task, reading.factor, unseen or None, reading.layer,
+        reading.probe, reading.group, run,
     )  # fmt: skip
     finish(plane_study(plane, reference), out, seed)
 
@@ -111,7 +115,7 @@ class Spectra:
 
     pairs: Annotated[int, typer.Option(min=8, help="For each factor: pictures of two halves.")] = 200
     pictures: Annotated[int, typer.Option(min=8, help="That are changed, of those drawn.")] = 300
-    limit: Annotated[int, typer.Option(min=50, help="Pictures of the dataset that are used, drawn at random.")] = 3000
+    limit: Annotated[int, typer.Option("--limit", min=20, help="So many images at most, drawn at random.")] = 3000
     change: Annotated[
         list[str] | None,
         typer.Option(

@@ -15,6 +15,7 @@ from torchmultiverse.cli.options import (
     Features,
     Group,
     Label,
+    Limit,
     ModelString,
     Out,
     Seed,
@@ -41,9 +42,7 @@ class Scoring:
         Literal["all", "live", "share"],
         typer.Option(help="What the ends are percentiles of: all features, those ever active; or shares of pictures."),
     ] = "all"
-    limit: Annotated[
-        int | None, typer.Option(min=50, help="So many images at most, drawn at random. Default: all.")
-    ] = None
+    limit: Limit = None
 
 
 @analyze_group.command(

@@ -17,6 +17,7 @@ from torchmultiverse.cli.options import (
     Features,
     Group,
     Label,
+    Limit,
     ModelString,
     Out,
     Seed,
@@ -104,6 +105,7 @@ class Beyond:
         ),
     ] = 0
     engine: Engine = "builtin"
+    limit: Limit = None
 
 
 @analyze_group.command(

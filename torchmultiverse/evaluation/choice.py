@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from typing_extensions import override
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.evaluation.prompts import Prompts
 from torchmultiverse.evaluation.protocol import Protocol
 from torchmultiverse.evaluation.strict import StrictModel
@@ -103,10 +103,10 @@ def _slots(place: str, asked: ChoiceTask, columns: Mapping[str, NDArray[Any]]) -
     """
     slots = [name for _, name, _, _ in Formatter().parse(asked.truth) if name]
     if not slots:
-        raise DatasetError(f"{place}: truth '{asked.truth}' names no column, such as {{world_name}}")
+        raise QuestionError(f"{place}: truth '{asked.truth}' names no column, such as {{world_name}}")
     for name in [*slots, *asked.only, *asked.by, *asked.cluster]:
         if name not in columns:
-            raise DatasetError(f"{place}: the dataset has no column '{name}'.{nearest(name, columns)}")
+            raise QuestionError(f"{place}: the dataset has no column '{name}'.{nearest(name, columns)}")
     return slots
 
 

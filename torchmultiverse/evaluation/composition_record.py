@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.errors import DatasetError, ModelError, counted
 from torchmultiverse.evaluation.caption_prior import CaptionFacts, caption_facts
 from torchmultiverse.evaluation.compositions import (
     ARO,
@@ -43,6 +43,8 @@ _SOURCES = (
 )
 _OF_CAPTIONS = ("pairs", "order", "minimal_pairs")
 """Kinds of protocols in which pictures have false captions of their own."""
+_NAMED = 4
+"""Sets that a headline names."""
 _CHARTS = {
     "two captions": ("hard_negative",), "word orders": ("choice",), "among all captions": ("top1",),
     "Winoground, text and image": ("winoground_text", "winoground_image"), "Winoground, group": ("winoground_group",),
@@ -385,19 +387,34 @@ def _published(benchmarks: set[str]) -> list[Section]:
 
 def _headline(scores: Sequence[Score], changes: Sequence[Change], models: Sequence[str]) -> str:
     if changes:
-        one = next((c for c in changes if c.benchmark == ARO_MEAN), changes[0])
-        return (
-            f"{one.benchmark}: {100 * one.difference:+.1f} points [{100 * one.low:+.1f}, {100 * one.high:+.1f}] from "
-            f"{models[0]} to {models[1]} ({one.n:,} rows)."
-        )
+        told = [
+            f"{one.benchmark}: {100 * one.difference:+.1f} points [{100 * one.low:+.1f}, {100 * one.high:+.1f}] of "
+            f"{counted(one.n, 'row')}"
+            for one in sorted(changes, key=lambda one: one.benchmark != ARO_MEAN)
+        ]
+        return f"From {models[0]} to {models[1]}: {_some(told)}."
     if not scores:
         return "Nothing could be asked."
-    first = next((s for s in scores if s.benchmark == ARO_MEAN), scores[0])
-    own = max((s for s in scores if s.benchmark == first.benchmark), key=lambda s: s.accuracy)
-    return (
-        f"{own.benchmark}: {own.model} is right in {100 * own.accuracy:.1f} % [{100 * own.low:.1f}, "
-        f"{100 * own.high:.1f}]; chance is {100 * own.chance:.1f} %."
-    )
+    found: list[tuple[str, str, str]] = []
+    for name in sorted(dict.fromkeys(s.benchmark for s in scores), key=lambda name: name != ARO_MEAN):
+        mine = [s for s in scores if s.benchmark == name]
+        own = max(mine, key=lambda s: s.accuracy)
+        best = [s.model for s in mine if s.accuracy > own.accuracy - 1e-9]
+        who = "all models are" if len(best) == len(mine) > 1 else f"{' and '.join(best)} {'are' if best[1:] else 'is'}"
+        right = (
+            f"{100 * own.accuracy:.1f} % [{100 * own.low:.1f}, {100 * own.high:.1f}], chance {100 * own.chance:.1f} %"
+        )
+        found.append((name, who, right))
+    if len({who for _, who, _ in found}) == 1:  # the same everywhere: it is named once
+        who = found[0][1].replace("all models", "All models")
+        return f"{who} right in {_some([f'{right} of {name}' for name, _, right in found])}."
+    return f"{_some([f'{name}: {who} right in {right}' for name, who, right in found])}."
+
+
+def _some(told: Sequence[str]) -> str:
+    """Return what is said of each set, of many sets the first."""
+    more = f"; and {counted(len(told) - _NAMED, 'set')} more" if len(told) > _NAMED else ""
+    return "; ".join(told[:_NAMED]) + more
 
 
 def _notes(found: Sequence[tuple[Result, CaptionFacts | None]], asked: Sequence[Question]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from torchmultiverse.corruptions import IMAGENET_C, SEVERITIES, SIDE, corruption_names
-from torchmultiverse.errors import DatasetError, ModelError, nearest
+from torchmultiverse.errors import DatasetError, ModelError, SettingError, nearest
 from torchmultiverse.evaluation.classification import ClassificationProtocol
 from torchmultiverse.evaluation.corruption_errors import PLAIN, Condition, ModelErrors, model_errors
 from torchmultiverse.evaluation.imagenet_c import (
@@ -114,7 +114,7 @@ def errors_under_corruptions(
     loaded = as_models(models)
     names = [model.info.name for model in loaded]
     if options.baseline is not None and options.baseline not in names:
-        raise ModelError(f"no model '{options.baseline}' to be the baseline.{nearest(options.baseline, names)}")
+        raise SettingError(f"no model '{options.baseline}' to be the baseline.{nearest(options.baseline, names)}")
     conditions, facts = _conditions(dataset, options, seed)
     run = _Run(loaded, options, seed, embeddings, quiet)
     results = run.all(conditions)

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.evaluation.result import Result
 from torchmultiverse.scenes import level_words
 from torchmultiverse.stats import holm, mcnemar, paired_interval
@@ -80,7 +80,7 @@ def counterfactuals(result: Result, dataset: StoredDataset, factors: Sequence[st
     ids = np.array(dataset.table(["scene_id"])["scene_id"].to_pylist(), object)
     for name in factors or ():
         if name not in dataset.factors:
-            raise DatasetError(f"{dataset.path} has no factor '{name}'.{nearest(name, dataset.factors)}")
+            raise QuestionError(f"{dataset.path} has no factor '{name}'.{nearest(name, dataset.factors)}")
     pairs = {name: dataset.pairs(name) for name in factors or dataset.factors}
     names = (
         dataset.table(["character_name"])["character_name"].to_pylist() if "character_name" in dataset.columns else ids

@@ -23,7 +23,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, ModelError, nearest
+from torchmultiverse.errors import DatasetError, ModelError, QuestionError, nearest
 from torchmultiverse.features import FeatureCache, embed_texts, encode_images
 from torchmultiverse.models import FloatArray, ImageEncoder, ImageTextModel, as_models, unit
 from torchmultiverse.scenes import FACTORS, animals_caption
@@ -88,7 +88,7 @@ def arrange(
     """
     for name in (factor, *others):
         if name not in columns:
-            raise DatasetError(f"no column '{name}'.{nearest(name, columns)}")
+            raise QuestionError(f"no column '{name}'.{nearest(name, columns)}")
     levels, level = np.unique(columns[factor].astype(str), return_inverse=True)
     if len(levels) < 2:
         raise DatasetError(f"{factor} has one level only, so nothing changes")
@@ -315,7 +315,7 @@ def _contrast(
     columns: Mapping[str, NDArray[Any]], varied: Sequence[str], captions: NDArray[Any] | None, factor: str
 ) -> _FactorContrast:
     if factor not in columns:
-        raise DatasetError(f"no column '{factor}'.{nearest(factor, columns)}")
+        raise QuestionError(f"no column '{factor}'.{nearest(factor, columns)}")
     others = [name for name in varied if name != factor and not _follows(columns[name], columns[factor])]
     index, levels = arrange(columns, factor, others)
     captioned = captions is not None and any(len(set(row)) > 1 for row in captions[index])

@@ -15,16 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, counted, nearest
 from torchmultiverse.features import image_array
 from torchmultiverse.models import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from torchmultiverse.scenes import said_name
 from torchmultiverse.stats import Intervals
-from torchmultiverse.store import ImageSet, columns_of, open_images
+from torchmultiverse.store import ImageSet, columns_of, label_column, open_images
 from torchmultiverse.train import ClassifierTraining, train_classifier
-
-_LABELS = ("character_name", "label")
-"""Columns of what is recognised, the first that a dataset has."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +60,9 @@ def class_names(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.str_]:
     Raises:
         DatasetError: a dataset has none.
     """
-    name = next((one for one in _LABELS if one in columns), None)
-    if name is None:
-        raise DatasetError(f"no column of classes: {' or '.join(_LABELS)}")
+    name = label_column(columns, None, "the dataset", "the name of a column")
     values = columns[name].astype(str)
-    return np.array([said_name(value) for value in values]) if name == _LABELS[0] else values
+    return np.array([said_name(value) for value in values]) if name.startswith("character") else values
 
 
 def held_out_split(
@@ -86,11 +81,11 @@ def held_out_split(
         DatasetError: no such column or level, or nothing would be left to train on or to test.
     """
     if factor not in columns:
-        raise DatasetError(f"no column '{factor}'.{nearest(factor, columns)}")
+        raise QuestionError(f"no column '{factor}'.{nearest(factor, columns)}")
     values, animals = columns[factor].astype(str), class_names(columns)
     for level in levels:
         if level not in values:
-            raise DatasetError(f"{factor} has no level '{level}'.{nearest(level, set(values))}")
+            raise QuestionError(f"{factor} has no level '{level}'.{nearest(level, set(values))}")
     names = np.unique(animals)
     if not 0 <= keep < len(names):
         raise DatasetError(f"keep is 0 to {len(names) - 1} animals, not {keep}")
@@ -144,10 +139,10 @@ def held_out_of(
     rng = np.random.default_rng(seed)
     if isinstance(levels, int):
         if factor not in columns:
-            raise DatasetError(f"no column '{factor}'.{nearest(factor, columns)}")
+            raise QuestionError(f"no column '{factor}'.{nearest(factor, columns)}")
         known = np.unique(columns[factor].astype(str))
         if not 0 < levels < len(known):
-            raise DatasetError(f"{factor} has {len(known)} levels; hold out 1 to {len(known) - 1} of them")
+            raise QuestionError(f"{factor} has {counted(len(known), 'level')}; hold out 1 to {len(known) - 1} of them")
         levels = sorted(rng.permutation(known)[:levels].tolist())
     train = held_out_split(columns, factor, levels, keep, rng)
     animals = class_names(columns)

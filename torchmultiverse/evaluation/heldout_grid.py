@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, counted, nearest
 from torchmultiverse.evaluation.heldout import HeldOutResult, class_names, classifier_pixels, held_out_of
 from torchmultiverse.evaluation.names import plain
 from torchmultiverse.evaluation.records import HeldOutRecord
@@ -68,11 +68,14 @@ def held_out_questions(
     found = []
     for factor in factors:
         if factor not in columns:
-            raise DatasetError(f"no column '{factor}'.{nearest(factor, columns)}")
+            raise QuestionError(f"no column '{factor}'.{nearest(factor, columns)}")
         levels = np.unique(columns[factor].astype(str)).tolist()
         for count in counts:
             if not 0 < count < len(levels):
-                raise DatasetError(f"{factor} has {len(levels)} levels; hold out 1 to {len(levels) - 1}, not {count}")
+                raise QuestionError(
+                    f"--count {count}: {factor} has {counted(len(levels), 'level')}; 1 to "
+                    f"{len(levels) - 1} can be held out"
+                )
             found.append(HeldOutQuestion(factor, count, len(levels) - count))
         if each:
             if len(levels) < 2:
@@ -164,7 +167,7 @@ def _section(factor: str, cells: Sequence[HeldOutCell]) -> Section:
     for cell in cells:
         r, trained = cell.result, cell.question.trained
         table.append(
-            {"trained on": f"{trained} levels" if isinstance(trained, int) else trained, "C": r.keep,
+            {"trained on": counted(trained, "level") if isinstance(trained, int) else trained, "C": r.keep,
              "held-out images %": r.accuracy, "low %": r.low, "high %": r.high, "control %": r.control,
              "control from %": r.control_low, "control to %": r.control_high, "control minus held-out %":
              r.control - r.accuracy, "training images %": r.seen, "trained": r.trained, "tested": r.tested,
@@ -203,12 +206,18 @@ def _headline(cells: Sequence[HeldOutCell]) -> str:
     if not known:
         return "No control could be asked."
     worst = max(known, key=lambda cell: cell.result.control - cell.result.accuracy)
+    lost = [cell.result.control - cell.result.accuracy for cell in known]
+    lead = "Most is lost for"
+    if max(lost) <= 0:
+        lead = "No condition loses against its control; closest is"
+    elif len(lost) > 1 and max(lost) - min(lost) < 1e-9:
+        lead = "All conditions lose alike, as"
     r, trained = worst.result, worst.question.trained
-    what = f"{trained} levels" if isinstance(trained, int) else f"{trained} alone"
+    what = counted(trained, "level") if isinstance(trained, int) else f"{trained} alone"
     ends = f"{100 * r.accuracy:.0f} % [{100 * r.low:.0f}, {100 * r.high:.0f}]"
     control = f"{100 * r.control:.0f} % [{100 * r.control_low:.0f}, {100 * r.control_high:.0f}]"
     return (
-        f"Most is lost for {plain(worst.question.factor)} trained on {what} with C = {r.keep}: {ends} of the held-out "
+        f"{lead} {plain(worst.question.factor)} trained on {what} with C = {r.keep}: {ends} of the held-out "
         f"images are recognised, {control} by the control that saw all levels."
     )
 

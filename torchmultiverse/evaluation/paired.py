@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.evaluation.dictionaries import word_codes
 from torchmultiverse.evaluation.ranking import LeaderboardRow, leaderboard_rows, task_title
 from torchmultiverse.evaluation.result import AVERAGE, Result
@@ -192,7 +192,7 @@ class RowView:
         names = self.result.factors.column_names
         for name in factors or ():
             if name not in names:
-                raise DatasetError(f"the result has no factor '{name}'.{nearest(name, names)}")
+                raise QuestionError(f"the result has no factor '{name}'.{nearest(name, names)}")
         found: dict[str, NDArray[Any]] = {}
         for name in factors or names:
             words = self._words(name)[index]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.errors import ModelError, SettingError, nearest
 from torchmultiverse.evaluation.ranking import leaderboard_rows, task_title
 from torchmultiverse.evaluation.run import evaluate
 
@@ -77,7 +77,7 @@ def sensitivity(
     grid = dict(choices or CHOICES)
     for name in grid:
         if name not in CHOICES and name not in ("size", "crop"):
-            raise ModelError(f"no choice '{name}'.{nearest(name, [*CHOICES, 'size', 'crop'])}")
+            raise SettingError(f"no choice '{name}'.{nearest(name, [*CHOICES, 'size', 'crop'])}")
     if "?" in model:
         raise ModelError(f"'{model}': name the model without options; the grid tries them")
     scores: dict[str, dict[tuple[str, ...], float]] = {}

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.evaluation.provenance import ModelFacts, Provenance, TaskFacts
 from torchmultiverse.files import write_atomic
 from torchmultiverse.paths import component
@@ -97,7 +97,7 @@ class Result:
         for facts in self.provenance.models:
             if facts.name == model:
                 return facts
-        raise DatasetError(f"the result has no model '{model}'.{nearest(model, self.models)}")
+        raise QuestionError(f"the result has no model '{model}'.{nearest(model, self.models)}")
 
     def task(self, name: str) -> TaskFacts:
         """Return what is declared of a task; of the average, and of a task that nothing is known of, its name."""

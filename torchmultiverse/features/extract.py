@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.features.cache import DIGEST, CachedArrays, FeatureCache, chunks
 from torchmultiverse.features.cached_images import CachedImages
 from torchmultiverse.features.encode import BatchSize, encode_texts, run_images
@@ -242,9 +242,9 @@ def factor_names(features: Features, wanted: Sequence[str] | None = None, most: 
     if wanted is not None:
         for name in wanted:
             if name not in features.columns:
-                raise DatasetError(f"{features.dataset} has no column '{name}'.{nearest(name, features.columns)}")
+                raise QuestionError(f"{features.dataset} has no column '{name}'.{nearest(name, features.columns)}")
             if len(np.unique(features.columns[name].astype(str))) < 2:
-                raise DatasetError(f"'{name}' is the same in all pictures of {features.dataset}")
+                raise QuestionError(f"'{name}' is the same in all pictures of {features.dataset}")
         return list(wanted)
     from torchmultiverse.store import factor_table
 

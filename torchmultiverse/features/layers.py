@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
-from torchmultiverse.errors import ModelError, nearest
-from torchmultiverse.models import FloatArray, HasLayers, Images
+from torchmultiverse.errors import ModelError, SettingError, nearest
+from torchmultiverse.models import FloatArray, HasLayers, HasModule, Images, ModelInfo
 from torchmultiverse.models import torch_tools as tools
 
 if TYPE_CHECKING:
@@ -49,18 +51,21 @@ def layers_of(model: Any, every: bool = False) -> list[Layer]:
     """Return the points of a model in the order of computation.
 
     Points that say the same (a container and its last part, a dropout that does nothing) are listed once, by the
-    shortest name.
+    shortest name. A model through which no gradient goes has one place to cut: `OUTPUT`, what it gives. If it holds a
+    PyTorch module, as an object with ``encode_image`` may, that module's points are listed where all are asked for.
 
     Args:
-        model: any PyTorch model of this package.
+        model: any model.
         every: also points that a skip connection goes round.
 
     Raises:
-        ModelError: the model is no PyTorch module whose pictures pass by themselves.
+        ModelError: the model looks at pictures and captions together: nothing of it is of a picture alone.
     """
     import torch
 
-    inner = _inner(model)
+    if not isinstance(model, HasLayers):
+        return _without_gradients(model, every)
+    inner = model
     # In-place operations that follow change a tensor's place in the graph: it is kept as it was.
     found: dict[str, tuple[torch.Tensor, Any]] = {}
     calls: dict[str, int] = {}
@@ -70,7 +75,7 @@ def layers_of(model: Any, every: bool = False) -> list[Layer]:
         found[name] = tensor, _origin(tensor.grad_fn)
         calls[name] = calls.get(name, 0) + 1
 
-    with _hooks(inner.module, keep), torch.enable_grad():
+    with _hooks(_modules(inner), keep), torch.enable_grad():
         # Five pictures: a number that hardly any other axis has, so that the axis of pictures can be told.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -113,14 +118,20 @@ def choose(model: Any, names: Sequence[str] | str = "cuts") -> list[str]:
     if isinstance(names, str) and names in ("cuts", "every"):
         return [layer.name for layer in layers_of(model, names == "every")]
     wanted = [names] if isinstance(names, str) else list(names)
-    inner = _inner(model)
-    modules = [*(name for name, _ in inner.module.named_modules() if name), OUTPUT]
+    if not isinstance(model, HasLayers):
+        _given_by(model)
+    modules = [*(name for name, _ in _modules(model) if name), OUTPUT]
     for one in wanted:
         name, _, pooling = one.partition("@")
+        if name not in modules and len(modules) == 1:
+            raise SettingError(
+                f"'{model.info.name}' has no layer '{name}': it shows none but '{OUTPUT}', what it gives. A PyTorch "
+                "module shows its layers where it is made a model by as_model(module, preprocess=…)"
+            )
         if name not in modules:
-            raise ModelError(f"'{inner.info.name}' has no layer '{name}'.{nearest(name, modules)}")
+            raise SettingError(f"'{model.info.name}' has no layer '{name}'.{nearest(name, modules)}")
         if pooling not in ("", *_POOLINGS):
-            raise ModelError(f"'{one}': pooling is {', '.join(_POOLINGS)}, not '{pooling}'")
+            raise SettingError(f"'{one}': pooling is {', '.join(_POOLINGS)}, not '{pooling}'")
     return wanted
 
 
@@ -138,7 +149,7 @@ class LayerExtractor:
     """What several layers of a model make of images, in one pass.
 
     Args:
-        model: any PyTorch model of this package.
+        model: any model.
         layers: as `choose` returns them.
 
     Raises:
@@ -146,7 +157,8 @@ class LayerExtractor:
     """
 
     def __init__(self, model: Any, layers: Sequence[str]) -> None:
-        self._model = _inner(model)
+        self._given = None if isinstance(model, HasLayers) else _given_by(model)
+        self._model = model
         self.layers = list(layers)
 
     def __call__(self, images: Images) -> list[FloatArray]:
@@ -155,6 +167,8 @@ class LayerExtractor:
         Raises:
             ModelError: a layer that was not computed, or computed more than once.
         """
+        if self._given is not None:
+            return [tools.out_of(tensor) for tensor in self._found(len(images), partial(self._given, images))]
         with self._model.computing():
             return [tools.out_of(tensor) for tensor in self.forward(self._model.batch(images))]
 
@@ -164,6 +178,14 @@ class LayerExtractor:
         Raises:
             ModelError: see `__call__`.
         """
+        if self._given is not None:
+            raise ModelError(f"'{self._model.info.name}' is no PyTorch module: no gradient goes through it")
+        return self._found(len(pixels), partial(self._model.forward_full, pixels))
+
+    def _found(self, count: int, run: Callable[[], Any]) -> list[torch.Tensor]:
+        """Return what the layers make of so many pictures while something runs that gives the output."""
+        import torch
+
         wanted: dict[str, list[str]] = {}
         for layer in self.layers:
             wanted.setdefault(layer.partition("@")[0], []).append(layer)
@@ -173,12 +195,12 @@ class LayerExtractor:
             for layer in wanted[name]:  # a copy, at once: what follows may change the tensor in place
                 if layer in found:
                     raise ModelError(f"layer '{name}' of '{self._model.info.name}' is computed twice a picture")
-                found[layer] = pooled(tensor, len(pixels), layer.partition("@")[2] or "mean").clone()
+                found[layer] = pooled(tensor, count, layer.partition("@")[2] or "mean").clone()
 
-        with _hooks(self._model.module, keep, set(wanted)):
-            end = self._model.forward_full(pixels)
+        with _hooks(_modules(self._model), keep, set(wanted)):
+            end = run()
         if OUTPUT in wanted:
-            keep(OUTPUT, end)
+            keep(OUTPUT, torch.as_tensor(end))
         if missing := [layer for layer in self.layers if layer not in found]:
             raise ModelError(f"layer '{missing[0]}' of '{self._model.info.name}' is not computed for a picture")
         return [found[layer] for layer in self.layers]
@@ -203,7 +225,7 @@ def pooled(tensor: torch.Tensor, count: int, pooling: str = "mean") -> torch.Ten
         return tensor
     if tensor.ndim == 4:
         if pooling == "cls":
-            raise ModelError("a map has no first token; its pooling is mean or max")
+            raise SettingError("a map has no first token; its pooling is mean or max")
         # Convolutions have channels first, Swin's maps last: the two sides of a map are the ones that agree.
         flat = tensor.flatten(2) if tensor.shape[2] == tensor.shape[3] else tensor.flatten(1, 2).transpose(1, 2)
         return flat.mean(-1) if pooling == "mean" else flat.amax(-1)
@@ -215,13 +237,55 @@ def pooled(tensor: torch.Tensor, count: int, pooling: str = "mean") -> torch.Ten
 
 
 _PROBE = 5
+_SIDE = 64  # of the picture that a model without layers is asked for its length
 
 
-def _inner(model: Any) -> HasLayers:
-    if not isinstance(model, HasLayers):
-        name = getattr(getattr(model, "info", None), "name", type(model).__name__)
-        raise ModelError(f"'{name}' is no PyTorch model of this package: its layers cannot be reached")
-    return model
+def _given_by(model: Any) -> Callable[[Images], FloatArray]:
+    """Return what gives the vectors, (N, D), of a model that shows no layers.
+
+    Raises:
+        ModelError: nothing does.
+    """
+    name = model.info.name if isinstance(getattr(model, "info", None), ModelInfo) else type(model).__name__
+    give = getattr(model, "encode_image", None) or getattr(model, "logits", None)
+    if give is None:
+        raise ModelError(f"'{name}' has no layers: it looks at pictures and captions together")
+
+    def given(images: Images) -> FloatArray:
+        found = np.asarray(give(images), np.float32)
+        if found.ndim < 2 or len(found) != len(images):
+            raise ModelError(f"'{name}' gives shape {found.shape} for {len(images)} pictures; (N, D) is right")
+        return found.reshape(len(found), -1)
+
+    return given
+
+
+def _modules(model: Any) -> list[tuple[str, Any]]:
+    """Return the modules of a model with their names; none of one that holds no PyTorch module."""
+    return list(model.module.named_modules()) if isinstance(model, HasModule) else []
+
+
+def _without_gradients(model: Any, every: bool) -> list[Layer]:
+    """Return the points of a model that is asked as a whole: what it gives, and those of a module that it holds."""
+    held = dict(_modules(model))
+    found: dict[str, tuple[int, ...]] = {}
+    calls: dict[str, int] = {}
+
+    def keep(name: str, tensor: torch.Tensor) -> None:
+        axis = _axis(tensor)
+        calls[name] = calls.get(name, 0) + (1 if axis is not None else 2)
+        found.pop(name, None)
+        found[name] = tuple(side for place, side in enumerate(tensor.shape) if place != axis)
+
+    rng = np.random.default_rng(0)
+    pictures = [Image.fromarray(rng.integers(0, 256, (_SIDE, _SIDE, 3), np.uint8)) for _ in range(_PROBE)]
+    with _hooks(list(held.items()), keep):
+        vectors = _given_by(model)(pictures)
+    layers = [
+        Layer(name, shape, _width(shape), False, type(held[name]).__name__)
+        for name, shape in found.items() if every and calls[name] == 1
+    ]  # fmt: skip
+    return [*layers, Layer(OUTPUT, vectors.shape[1:], vectors.shape[1], True, type(model).__name__)]
 
 
 def _plainness(layer: Layer) -> tuple[bool, int]:
@@ -232,11 +296,11 @@ def _plainness(layer: Layer) -> tuple[bool, int]:
 
 @contextlib.contextmanager
 def _hooks(
-    module: torch.nn.Module, keep: Callable[[str, torch.Tensor], None], names: set[str] | None = None
+    modules: Sequence[tuple[str, Any]], keep: Callable[[str, torch.Tensor], None], names: set[str] | None = None
 ) -> Iterator[None]:
     """Call a function with the outputs of modules, all or those named, while pictures pass."""
     handles = []
-    for name, child in module.named_modules():
+    for name, child in modules:
         if not name or (names is not None and name not in names):
             continue
 

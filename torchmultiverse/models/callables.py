@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import importlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -17,6 +19,8 @@ from torchmultiverse.errors import ModelError
 from torchmultiverse.models.arrays import array, unit
 from torchmultiverse.models.contract import (
     Classifier,
+    HasLayers,
+    HasMutableInfo,
     ImageEncoder,
     ImageTextModel,
     Model,
@@ -25,6 +29,9 @@ from torchmultiverse.models.contract import (
     Scorer,
 )
 from torchmultiverse.models.preprocess import FloatArray, Images, Preprocess, pil_list
+
+if TYPE_CHECKING:
+    import torch
 
 
 def wrapped(
@@ -42,6 +49,16 @@ def wrapped(
         if isinstance(thing, ImageTextModel | Classifier | Scorer | ImageEncoder):
             return thing
         raise ModelError(f"'{thing.info.name}' has facts but none of encode_image, logits, score")
+    if isinstance(thing, type):
+        raise ModelError(
+            f"'{thing.__name__}' is a class that is made of {_required(thing)} arguments, no model; name a function "
+            "that makes it"
+        )
+    ours = isinstance(thing, HasLayers) and isinstance(thing, HasMutableInfo)
+    if ours and isinstance(thing.info, ModelInfo) and preprocess is None and classes is None:
+        renamed = copy.copy(thing)  # with its layers, and its features as they are kept; the one given stays
+        renamed.change(name=name)
+        return cast(Model, renamed)
     label = name or getattr(getattr(thing, "info", None), "name", None) or _name_of(thing)
     model = _from_methods(thing, label, classes, preprocess)
     return model if model is not None else _from_function(thing, label, classes, preprocess)
@@ -51,7 +68,9 @@ _METHODS = ("encode_image", "score", "logits")
 
 
 def is_factory(thing: Any) -> bool:
-    """Whether something is a function of nothing, whose result is the model."""
+    """Whether something is a function of nothing, or a class made of nothing, whose result is the model."""
+    if isinstance(thing, type):
+        return _required(thing) == 0
     if any(hasattr(thing, method) for method in _METHODS) or not callable(thing) or _is_module(thing):
         return False
     return _required(thing) == 0
@@ -67,7 +86,7 @@ def _from_methods(thing: Any, label: str, classes: Sequence[str] | None, preproc
         return _WrappedScorer(thing.score, _info(label, "scorer", thing, preprocess))
     if hasattr(thing, "logits"):
         names = classes if classes is not None else getattr(thing, "classes", None)
-        return _WrappedClassifier(thing.logits, _info(label, "classifier", thing, preprocess), names)
+        return _WrappedClassifier(thing.logits, _info(label, "classifier", thing, preprocess), names, thing)
     return None
 
 
@@ -78,7 +97,7 @@ def _from_function(thing: Any, label: str, classes: Sequence[str] | None, prepro
     if _is_module(thing):
         if preprocess is None:
             raise ModelError(f"the PyTorch module '{label}' needs its preprocessing: as_model(module, preprocess=…)")
-        return _WrappedClassifier(_module_call(thing), _info(label, "classifier", thing, preprocess), classes)
+        return _WrappedModule(thing, _info(label, "classifier", thing, preprocess), classes)
     count = _required(thing)
     if count == 1:
         return _WrappedClassifier(thing, _info(label, "classifier", thing, preprocess), classes)
@@ -136,6 +155,23 @@ class _Wrapped:
     def __init__(self, info: ModelInfo) -> None:
         self.info = info
 
+    thing: Any = None
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """The PyTorch module that the user's object is, has as ``module``, or has as its only one.
+
+        Raises:
+            AttributeError: there is none, or there are several: then the model shows no module.
+        """
+        held = [self.thing, getattr(self.thing, "module", None)]
+        inner = [one for one in getattr(self.thing, "__dict__", {}).values() if _is_module(one)]
+        found = next((one for one in held if _is_module(one)), inner[0] if len(inner) == 1 else None)
+        if found is None:
+            raise AttributeError(f"'{self.info.name}' holds no PyTorch module, or several")
+        module: torch.nn.Module = found
+        return module
+
     def change(self, **facts: Any) -> None:
         """Change declared facts."""
         if facts.get("precision", "float32") != "float32":
@@ -179,17 +215,17 @@ class _WrappedImageText(_Wrapped):
 
     def __init__(self, thing: Any, info: ModelInfo) -> None:
         super().__init__(replace(info, logit_scale=_logit_scale(getattr(thing, "logit_scale", 100.0), info.name)))
-        self._thing = thing
+        self.thing = thing
 
     @property
     def logit_scale(self) -> float:
-        return _logit_scale(getattr(self._thing, "logit_scale", 100.0), self.info.name)
+        return _logit_scale(getattr(self.thing, "logit_scale", 100.0), self.info.name)
 
     def encode_image(self, images: Images) -> FloatArray:
-        return unit(self._array(self._thing.encode_image(self._input(images)), _IMAGE))
+        return unit(self._array(self.thing.encode_image(self._input(images)), _IMAGE))
 
     def encode_text(self, texts: Sequence[str]) -> FloatArray:
-        return unit(self._array(self._thing.encode_text(list(texts)), _TEXT))
+        return unit(self._array(self.thing.encode_text(list(texts)), _TEXT))
 
 
 class _WrappedEncoder(_Wrapped):
@@ -197,22 +233,87 @@ class _WrappedEncoder(_Wrapped):
 
     def __init__(self, thing: Any, info: ModelInfo) -> None:
         super().__init__(info)
-        self._thing = thing
+        self.thing = thing
 
     def encode_image(self, images: Images) -> FloatArray:
-        return self._array(self._thing.encode_image(self._input(images)), _IMAGE)
+        return self._array(self.thing.encode_image(self._input(images)), _IMAGE)
 
 
 class _WrappedClassifier(_Wrapped):
     adapter = "_Classifier"
 
-    def __init__(self, function: Callable[[Any], Any], info: ModelInfo, classes: Sequence[str] | None) -> None:
+    def __init__(
+        self, function: Callable[[Any], Any], info: ModelInfo, classes: Sequence[str] | None, thing: Any = None
+    ) -> None:
         super().__init__(info)
+        self.thing = thing
         self._function = function
         self.classes = None if classes is None else _names(classes, info.name)
 
     def logits(self, images: Images) -> FloatArray:
         return self._array(self._function(self._input(images)), _LOGITS)
+
+
+class _WrappedModule(_WrappedClassifier):
+    """A PyTorch module of the user's: it stays where it is and in its type of numbers; its layers are shown."""
+
+    def __init__(self, module: Any, info: ModelInfo, classes: Sequence[str] | None) -> None:
+        super().__init__(self._compute, info, classes)
+        self.thing = module.eval()
+
+    @property
+    def device(self) -> torch.device:
+        return self._like().device
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        assert self.info.preprocess is not None
+        return self.info.preprocess.size
+
+    def change(self, **facts: Any) -> None:
+        """Change declared facts, the precision too: a module computes as they say."""
+        precision = facts.pop("precision", self.info.precision)
+        super().change(**facts)
+        self.info = replace(self.info, precision=precision)
+
+    @contextlib.contextmanager
+    def computing(self) -> Iterator[None]:
+        import torch
+
+        low = self.info.precision == "bfloat16"
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=low):
+            yield
+
+    def batch(self, images: Images) -> torch.Tensor:
+        import torch
+
+        like = self._like()
+        return torch.from_numpy(self._input(images)).to(like.device, like.dtype)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        output = self.module(pixels.to(self._like().dtype))
+        if isinstance(output, Mapping):
+            output = next((output[name] for name in (*_LOGITS, *_IMAGE) if output.get(name) is not None), output)
+        found: torch.Tensor = output
+        return found
+
+    def forward_full(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.forward(pixels)
+
+    def _compute(self, batch: Any) -> Any:
+        import torch
+
+        like = self._like()
+        with self.computing():
+            return self.module(torch.from_numpy(batch).to(like.device, like.dtype))
+
+    def _like(self) -> torch.Tensor:
+        """Return a tensor of the device and type that the module computes in."""
+        import torch
+
+        parameter: torch.Tensor | None = next(self.module.parameters(), None)
+        found = torch.zeros(()) if parameter is None else parameter
+        return found if found.is_floating_point() else torch.zeros((), device=found.device)
 
 
 class _WrappedScorer(_Wrapped):
@@ -258,16 +359,3 @@ def _required(function: Callable[..., Any]) -> int:
 def _is_module(thing: Any) -> bool:
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(thing, torch.nn.Module)
-
-
-def _module_call(module: Any) -> Callable[[Any], Any]:
-    def call(batch: Any) -> Any:
-        import torch
-
-        parameter = next(module.parameters(), torch.zeros(()))
-        dtype = parameter.dtype if parameter.is_floating_point() else torch.float32
-        with torch.inference_mode():
-            return module(torch.from_numpy(batch).to(parameter.device, dtype))
-
-    module.eval()
-    return call

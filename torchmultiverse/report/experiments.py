@@ -11,9 +11,7 @@ from PIL import Image
 from torchmultiverse.analyze import Experiment, Experiments
 from torchmultiverse.images import decode
 from torchmultiverse.report.templates import template
-
-_ENDS = ("low %", "high %"), ("low", "high")
-"""Columns of an interval, of fractions or of other numbers: that of the column before them."""
+from torchmultiverse.study import interval_columns
 
 
 def experiments_page(experiments: Experiments) -> str:
@@ -79,8 +77,9 @@ def shown_table(table: Sequence[Mapping[str, Any]], small: bool = False) -> dict
     if not table:
         return {"heads": [], "lines": []}
     every = list(table[0])
-    before = {every[every.index(low) - 1]: (low, high) for low, high in _ENDS if low in every}
-    names = [name for name in every if not any(name in ends for ends in _ENDS)]
+    before = interval_columns(every)
+    ends_of = {"low", "high", "low %", "high %"} | {end for ends in before.values() for end in ends}
+    names = [name for name in every if name not in ends_of]
     words = {name for name in names if any(isinstance(line[name], str) for line in table)} | {names[0]}
     lines = []
     for line in table:
@@ -89,7 +88,7 @@ def shown_table(table: Sequence[Mapping[str, Any]], small: bool = False) -> dict
             low, high = before.get(name, (name, name))
             ends = ""
             if low != name and line[low] is not None:
-                ends = f"{_text(low, line[low], small)} – {_text(high, line[high], small)}"
+                ends = f"[{_text(low, line[low], small)}, {_text(high, line[high], small)}]"
             cells.append((_text(name, line[name], small), ends, name not in words))
         lines.append(cells)
     return {

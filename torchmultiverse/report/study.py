@@ -11,7 +11,7 @@ from torchmultiverse.report.study_charts import drawn, names
 from torchmultiverse.report.svg import legend_mark
 from torchmultiverse.report.tables import rows_as_csv
 from torchmultiverse.report.templates import template
-from torchmultiverse.study import BarChart, LineChart, ScatterChart, Section, Study
+from torchmultiverse.study import BarChart, LineChart, ScatterChart, Section, Study, machine_lines
 
 _COLUMNS_BESIDE, _LINES_BESIDE, _LETTERS_BESIDE = 6, 14, 20
 """A table of at most so much stands beside the only chart of its section, whose bars have names of so many letters."""
@@ -28,8 +28,10 @@ def study_page(study: Study) -> str:
 
 
 def study_tables(study: Study) -> dict[str, str]:
-    """Return the tables of the sections as CSV, by file name."""
-    return {f"{anchor}.csv": rows_as_csv(one.table) for anchor, one in _anchors(study).items() if one.table}
+    """Return the tables of the sections as CSV, by file name, under the names that programs read."""
+    return {
+        f"{anchor}.csv": rows_as_csv(machine_lines(one.table)) for anchor, one in _anchors(study).items() if one.table
+    }
 
 
 def _anchors(study: Study) -> Mapping[str, Section]:

@@ -19,6 +19,9 @@ from .image_folder import open_images as open_images
 from .importing import import_dataset as import_dataset
 from .inspection import Inspection as Inspection
 from .inspection import inspect as inspect
+from .labels import LABEL_COLUMNS as LABEL_COLUMNS
+from .labels import label_column as label_column
+from .labels import usual_label as usual_label
 from .leaks import leakage as leakage
 from .licence import PUG as PUG
 from .licence import licence_of as licence_of
@@ -56,6 +59,7 @@ from .views import ImageSet as ImageSet
 from .views import ImageSubset as ImageSubset
 from .views import columns_of as columns_of
 from .views import dataset_name as dataset_name
+from .views import drawn_images as drawn_images
 from .views import factor_table as factor_table
 from .views import facts_of as facts_of
 from .views import manifest_hash as manifest_hash
@@ -66,6 +70,7 @@ from .writer import DatasetWriter as DatasetWriter
 __all__ = [
     "FORMAT",
     "GROUP_ROWS",
+    "LABEL_COLUMNS",
     "PUBLISHED",
     "PUG",
     "SHARD_ROWS",
@@ -96,6 +101,7 @@ __all__ = [
     "dataset_name",
     "dataset_sheet",
     "diff",
+    "drawn_images",
     "drawn_rows",
     "engine_difference",
     "export_folder",
@@ -110,6 +116,7 @@ __all__ = [
     "import_captions",
     "import_dataset",
     "inspect",
+    "label_column",
     "leakage",
     "licence_of",
     "manifest_hash",
@@ -124,6 +131,7 @@ __all__ = [
     "rows_where",
     "spec_of",
     "table_of",
+    "usual_label",
     "verify",
     "without",
     "write_card",

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 
 _NAN = math.nan
 
@@ -47,7 +47,7 @@ class Crossing:
             DatasetError: no factor of that name.
         """
         if name not in self.names:
-            raise DatasetError(f"{where} has no factor '{name}'.{nearest(name, self.names)}")
+            raise QuestionError(f"{where} has no factor '{name}'.{nearest(name, self.names)}")
         return self.names.index(name)
 
     def at(self, wanted: Mapping[str, Any], where: str) -> NDArray[np.int64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, SpecError, nearest
+from torchmultiverse.errors import QuestionError, SpecError, nearest
 from torchmultiverse.scenes import Condition, Factor, FactorTable, from_stored, parse_where
 from torchmultiverse.store.manifest import table_of
 from torchmultiverse.store.object_column import with_texts
@@ -56,13 +56,12 @@ def passing(
     return keep
 
 
-def rows_where(images: ImageSet, text: str, more: Mapping[str, NDArray[Any]] | None = None) -> NDArray[np.bool_]:
+def rows_where(images: ImageSet, text: str) -> NDArray[np.bool_]:
     """Return which rows of any images pass a filter, (N,); see `torchmultiverse.scenes.parse_where`.
 
     Args:
         images: a dataset, a folder, or images in memory.
         text: the filter.
-        more: further columns, (N,) each, that it may name.
 
     Raises:
         SpecError: the filter cannot be read.
@@ -75,14 +74,11 @@ def rows_where(images: ImageSet, text: str, more: Mapping[str, NDArray[Any]] | N
     [False, True]
     """
     table = images.table()
-    for name, values in (more or {}).items():
-        if name not in table.column_names:
-            table = table.append_column(name, pa.array(values.tolist()))
     factors = filter_factors(table.schema, table_of(images.manifest))
 
     def column(name: str) -> pa.Table:
         if name not in table.column_names:
-            raise DatasetError(f"'{dataset_name(images)}' has no column '{name}'.{nearest(name, table.column_names)}")
+            raise QuestionError(f"'{dataset_name(images)}' has no column '{name}'.{nearest(name, table.column_names)}")
         return table.select([name])
 
     return passing(parse_where(text, factors), factors, column, len(images))

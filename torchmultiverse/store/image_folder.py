@@ -23,8 +23,9 @@ from torchmultiverse.store.views import ImageSet
 class ImageFolder(ImageSet):
     """Images below a folder: ``CLASS/…/picture.jpg``, as ImageNet lies on a disk.
 
-    Columns are ``label`` (the first folder below; "" for images that lie in none) and ``filename``. Files are in
-    the order of their names, whatever the file system says.
+    Columns are ``label`` (the first folder below; "" for images that lie in none), ``filename``, and ``folder_2``,
+    ``folder_3`` … where all images lie so deep: in ``photo/dog/1.jpg`` the label is ``photo``, ``folder_2`` is ``dog``.
+    Files are in the order of their names, whatever the file system says.
 
     Args:
         path: the folder.
@@ -43,7 +44,11 @@ class ImageFolder(ImageSet):
         self.names = sorted(_walk(self.path))
         if not self.names:
             raise DatasetError(f"{self.path} holds no picture ({', '.join(sorted(SUFFIXES))})")
-        self._labels = [_composed(name.split("/", 1)[0]) if "/" in name else "" for name in self.names]
+        folders = [_composed(name).split("/")[:-1] for name in self.names]
+        self._columns: dict[str, list[str]] = {"label": [one[0] if one else "" for one in folders]}
+        self._columns["filename"] = self.names
+        for place in range(1, min(map(len, folders))):
+            self._columns[f"folder_{place + 1}"] = [one[place] for one in folders]
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -58,8 +63,8 @@ class ImageFolder(ImageSet):
         return len(self.names)
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return ``label`` and ``filename``."""
-        table = pa.table({"label": self._labels, "filename": self.names})
+        """Return ``label``, ``filename``, and the deeper folders."""
+        table = pa.table(self._columns)
         return table if columns is None else table.select(list(columns))
 
     def image_bytes(self, index: int) -> bytes:

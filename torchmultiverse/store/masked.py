@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, QuestionError
 from torchmultiverse.store.manifest import Manifest
 from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.views import ImageSet
@@ -26,7 +26,7 @@ class MaskedImages(ImageSet):
 
     def __init__(self, dataset: StoredDataset) -> None:
         if "mask" not in dataset.image_columns:
-            raise DatasetError(
+            raise QuestionError(
                 f'{dataset.path}: no column \'mask\'; render with "passes": ["rgb", "mask"] for exact masks'
             )
         self._dataset, self.path = dataset, dataset.path

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchmultiverse.engines import codec
-from torchmultiverse.errors import DatasetError, ProtocolError, SpecError, nearest
+from torchmultiverse.errors import DatasetError, ProtocolError, QuestionError, SpecError, nearest
 from torchmultiverse.images import decode, rgb
 from torchmultiverse.remote import local_copy
 from torchmultiverse.scenes import FactorTable, from_stored, parse_where
@@ -364,7 +364,7 @@ class StoredDataset(ImageSet):
     def _check(self, names: Sequence[str]) -> None:
         for name in names:
             if name not in self.columns:
-                raise DatasetError(f"{self.path} has no column '{name}'.{nearest(name, self.columns)}")
+                raise QuestionError(f"{self.path} has no column '{name}'.{nearest(name, self.columns)}")
 
 
 def open_dataset(path: str | Path) -> StoredDataset:

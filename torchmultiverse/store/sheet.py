@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.files import write_atomic
 from torchmultiverse.scenes import CLIP, FRAME_TIME, OWN, FactorTable, canonical_json, in_level_order, unit_of
 from torchmultiverse.sheets import MOST_PIXELS, Tile, contact_sheet
@@ -183,7 +183,7 @@ def _column(name: str | None, columns: Mapping[str, Column], table: FactorTable)
         return name
     if name in table and table[name].column in columns:
         return table[name].column
-    raise DatasetError(f"the dataset has no column '{name}'.{nearest(name, columns)}")
+    raise QuestionError(f"the dataset has no column '{name}'.{nearest(name, columns)}")
 
 
 def _check(count: int, side: int) -> None:

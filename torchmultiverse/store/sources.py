@@ -209,7 +209,11 @@ def _matches(name: str, row: Mapping[str, str], tree: Mapping[str, Sequence[str]
 def _problem(root: Path, matches: Sequence[str]) -> str | None:
     """Return why the files that a name may mean are not one file below the root; ``None`` where they are."""
     if len(matches) != 1:
-        return f"{len(matches)} files of that name: {', '.join(matches[:2])}" if matches else "no such file"
+        return (
+            f"{len(matches)} files of that name: {', '.join(matches[:2])}"
+            if matches
+            else f"no such file in {root.name} or below"
+        )
     target = _resolved(root / matches[0])
     if target is None:
         return "a link that leads round in a circle"

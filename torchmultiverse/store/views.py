@@ -226,6 +226,24 @@ class ImageSubset(ImageSet):
         return self._whole.iter_images([int(self._rows[int(place)]) for place in places])
 
 
+def drawn_images(images: ImageSet, limit: int | None, seed: int = 0) -> ImageSet:
+    """Return so many images of a dataset at most, drawn at random, in their order; itself where it has no more.
+
+    Args:
+        images: the dataset.
+        limit: how many; ``None`` for all.
+        seed: of the draw.
+
+    >>> images = ImageList([Image.new("RGB", (8, 8))] * 5, [{"label": name} for name in "abcde"])
+    >>> len(drawn_images(images, 3)), drawn_images(images, 9) is images
+    (3, True)
+    """
+    if limit is None or len(images) <= limit:
+        return images
+    rows = np.sort(np.random.default_rng(seed).choice(len(images), limit, replace=False))
+    return ImageSubset(images, rows, f"{dataset_name(images)}, {limit} pictures")
+
+
 def without(images: ImageSet, scene_ids: Iterable[str]) -> ImageSet:
     """Return a dataset without the images of some scenes; itself where it holds none of them.
 

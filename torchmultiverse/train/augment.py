@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.errors import SettingError, nearest
 from torchmultiverse.models import IMAGENET_MEAN, IMAGENET_STD
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.train.settings import AUGMENTATIONS, FOURIER
@@ -73,7 +73,7 @@ class AugmentedViews:
         v2: Any = tools.need("torchvision.transforms.v2", "augmentations")
         for name in augment:
             if name not in AUGMENTATIONS:
-                raise ModelError(f"no augmentation '{name}'.{nearest(name, AUGMENTATIONS)}")
+                raise SettingError(f"no augmentation '{name}'.{nearest(name, AUGMENTATIONS)}")
         self._pixels, self._seed = pixels, seed
         self._partners: Sequence[NDArray[np.int64]] | NDArray[np.int64] | None = partners
         if codes is not None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.errors import SettingError, nearest
 from torchmultiverse.train.settings import FOURIER
 
 PROBABILITIES = MappingProxyType({"amplitude": 0.2, "phase": 0.2, "frequency": 0.5, "mixture": 0.2})
@@ -166,7 +166,7 @@ class FourierAugmentation:
     def __init__(self, chosen: Collection[str], probabilities: Any = None) -> None:
         for name in chosen:
             if name not in FOURIER:
-                raise ModelError(f"no Fourier augmentation '{name}'.{nearest(name, FOURIER)}")
+                raise SettingError(f"no Fourier augmentation '{name}'.{nearest(name, FOURIER)}")
         self._chosen = [name for name in FOURIER if name in chosen]  # in one order, whatever was written
         self._probabilities = {**PROBABILITIES, **(probabilities or {})}
 

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Protocol
 
-from torchmultiverse.errors import MissingExtra, ModelError, nearest
+from torchmultiverse.errors import MissingExtra, SettingError, nearest
 from torchmultiverse.paths import component
 
 
@@ -170,7 +170,7 @@ def open_loggers(texts: Sequence[str], out: str | Path) -> list[RunLogger]:
     for text in texts:
         kind, _, where = text.partition(":")
         if kind not in LOGGERS:
-            raise ModelError(f"no logger '{kind}'.{nearest(kind, LOGGERS)}")
+            raise SettingError(f"no logger '{kind}'.{nearest(kind, LOGGERS)}")
         found.append(LOGGERS[kind](where, Path(out)))
     return found
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from torchmultiverse.errors import DatasetError, DivergedError, ModelError, nearest
+from torchmultiverse.errors import DatasetError, DivergedError, ModelError, SettingError, nearest
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.progress import training_bar
 from torchmultiverse.train.loggers import logged_run
@@ -451,7 +451,7 @@ def _optimizer(settings: LoopSettings, groups: list[dict[str, Any]]) -> Any:
     if settings.optimizer == "sgd":
         return torch.optim.SGD(groups, settings.learning_rate, momentum=0.9, weight_decay=settings.weight_decay)
     if settings.optimizer != "lars":
-        raise ModelError(f"no optimizer '{settings.optimizer}'.{nearest(settings.optimizer, OPTIMIZERS)}")
+        raise SettingError(f"no optimizer '{settings.optimizer}'.{nearest(settings.optimizer, OPTIMIZERS)}")
     lars = tools.need("lightly.utils.lars", "the optimizer LARS", "ssl")
     split: list[dict[str, Any]] = []
     for group in groups:  # norms and biases are neither decayed nor scaled by their length

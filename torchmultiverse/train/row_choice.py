@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, counted, nearest
 from torchmultiverse.train.long_tail import long_tail_rows
 from torchmultiverse.train.pairs import NEAR
 from torchmultiverse.train.settings import EncoderTraining
@@ -26,20 +26,20 @@ def trained_rows(
     if left_out:
         rows = rows[~np.isin(columns[label][rows].astype(str), left_out)]
     if training.pairs and not training.pairs.startswith(NEAR):
-        levels_of(columns, training.pairs, rows)  # what cannot be is said before anything is written
+        levels_of(columns, training.pairs, rows, "pairs")  # what cannot be is said before anything is written
     if training.long_tail:
         rng = np.random.default_rng((training.seed, 1))
-        codes = levels_of(columns, training.long_tail, rows)[1]
+        codes = levels_of(columns, training.long_tail, rows, "long-tail")[1]
         rows = rows[long_tail_rows(codes, training.long_tail_power, rng)]
     return rows, left_out
 
 
 def levels_of(
-    columns: Mapping[str, NDArray[Any]], name: str, rows: NDArray[np.int64]
+    columns: Mapping[str, NDArray[Any]], name: str, rows: NDArray[np.int64], option: str = "label"
 ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return the levels of a column, and those of some rows as codes, (N,)."""
+    """Return the levels of a column, and those of some rows as codes, (N,); ``option`` names it in errors."""
     if name not in columns:
-        raise DatasetError(f"this training needs a column of classes; no '{name}'.{nearest(name, columns)}")
+        raise QuestionError(f"{option} {name}: the images have no such column.{nearest(name, columns)}")
     levels, codes = np.unique(columns[name][rows].astype(str), return_inverse=True)
     return tuple(levels.tolist()), codes.astype(np.int64)
 
@@ -62,7 +62,9 @@ def _left_out(
         found = sorted(set(unseen))
     for one in found:
         if one not in levels:
-            raise DatasetError(f"'{name}' has no level '{one}' that could be left out.{nearest(one, levels)}")
+            raise QuestionError(f"'{name}' has no level '{one}' that could be left out.{nearest(one, levels)}")
     if len(levels) - len(found) < 2:
-        raise DatasetError(f"'{name}' has {len(levels)} levels; without {len(found)} fewer than two are left to learn")
+        raise DatasetError(
+            f"'{name}' has {counted(len(levels), 'level')}; without {len(found)} fewer than two are left to learn"
+        )
     return found

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_ar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from torchmultiverse.errors import DatasetError, ModelError, nearest
+from torchmultiverse.errors import DatasetError, ModelError, SettingError, nearest
 from torchmultiverse.json_text import read_json
 
 Method = Literal["simclr", "byol", "vicreg", "barlow", "dino", "msn", "pmsn", "supervised", "trex", "trex-ocm"]
@@ -52,7 +52,7 @@ class TrainingSettings(BaseModel):
             try:
                 super().__init__(**values)
             except ValidationError as error:
-                raise ModelError(_problem(type(self), error)) from None
+                raise SettingError(_problem(type(self), error)) from None
 
     def changed(self, **values: Any) -> Self:
         """Return the same settings but for some.
@@ -209,9 +209,11 @@ class EncoderTraining(TrainingSettings):
         small = rest[0] if rest else 0
         if not whole or (whole + small < 2 and self.method not in SUPERVISED):
             least = "1" if self.method in SUPERVISED else "2, or 1+4: two views are compared"
-            raise ModelError(f"'{whole}+{small}' is no value of crops for {self.method}, which needs at least {least}")
+            raise SettingError(
+                f"'{whole}+{small}' is no value of crops for {self.method}, which needs at least {least}"
+            )
         if self.pairs and whole < 2:
-            raise ModelError(f"'{whole}+{small}' is no value of crops with pairs={self.pairs}, such as 2: the second "
+            raise SettingError(f"'{whole}+{small}' is no value of crops with pairs={self.pairs}, such as 2: the second "
                              "crop of the whole is of the other image")  # fmt: skip
         return whole, small
 
@@ -371,16 +373,17 @@ def parse_setting(settings: _S, name: str, text: str) -> _S:
         try:
             value: Any = float(text)
         except ValueError:
-            raise ModelError(f"'{text}' is no value of {name}, such as 0.5") from None
+            raise SettingError(f"'{text}' is no value of {name}, such as 0.5") from None
         value = int(value) if text.lstrip("+-").isdecimal() else value
         return settings.changed(options={**settings.options, option: value})  # type: ignore[attr-defined]
     if name not in fields or name == "options":
         known = [one for one in fields if one != "options"]
-        raise ModelError(f"no setting '{name}'.{nearest(name, [*known, *_OPTIONS] if 'options' in fields else known)}")
+        known += _OPTIONS if "options" in fields else ()
+        raise SettingError(f"no setting '{name}'.{nearest(name, known)}")
     try:
         return settings.changed(**{name: _value(fields[name].annotation, text)})
     except ValueError:
-        raise ModelError(f"'{text}' is no value of {name}, such as {_example(type(settings), name)}") from None
+        raise SettingError(f"'{text}' is no value of {name}, such as {_example(type(settings), name)}") from None
 
 
 def parse_settings(settings: _S, texts: Iterable[str]) -> _S:
@@ -392,7 +395,7 @@ def parse_settings(settings: _S, texts: Iterable[str]) -> _S:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise ModelError(f"'{text}' is no setting; one is NAME=VALUE, such as epochs=50")
+            raise SettingError(f"'{text}' is no setting; one is NAME=VALUE, such as epochs=50")
         settings = parse_setting(settings, name, value)
     return settings
 
@@ -408,10 +411,13 @@ def classifier_training(name_or_path: str | Path) -> ClassifierTraining:
         return named[str(name_or_path)]
     try:
         return ClassifierTraining(**read_json(Path(name_or_path).read_text("utf-8-sig")))
-    except (OSError, ValueError, TypeError, ModelError) as error:
-        raise DatasetError(
-            f"recipe {name_or_path}: published, small, or a JSON file of {ClassifierTraining.__name__}: {error}"
+    except FileNotFoundError:
+        raise SettingError(
+            f"recipe {name_or_path}: no such file; published, small, or a JSON file of {ClassifierTraining.__name__} "
+            f"is right.{nearest(str(name_or_path), named)}"
         ) from None
+    except (OSError, ValueError, TypeError, ModelError) as error:
+        raise DatasetError(f"recipe {name_or_path}: {error}") from None
 
 
 _OPTIONS = ("option.temperature", "option.lambda_param")
@@ -459,6 +465,8 @@ def _problem(settings: type[TrainingSettings], error: ValidationError) -> str:
         return f"no setting '{name}'.{nearest(name, settings.model_fields)}"
     if first["type"] == "literal_error":
         known = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        if name == "augment":
+            known = ["image", "fourier", *known]  # these stand for several
         return f"no {name} '{given}'.{nearest(str(given), known)}"
     told = first["msg"][0].lower() + first["msg"][1:]
     return f"'{given}' is no value of {name}, such as {_example(settings, name)}: {told}"

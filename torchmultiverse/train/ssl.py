@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from torchmultiverse.errors import DatasetError, ModelError, nearest
+from torchmultiverse.errors import DatasetError, ModelError, SettingError, nearest
 from torchmultiverse.features import image_array
 from torchmultiverse.files import write_atomic
 from torchmultiverse.json_text import read_json
 from torchmultiverse.models import ENCODER_CONFIG, build_encoder
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.store import ImageSet, columns_of, manifest_hash, open_images
+from torchmultiverse.store import ImageSet, columns_of, manifest_hash, open_images, usual_label
 from torchmultiverse.train.augment import AugmentedViews, SmallCrops
 from torchmultiverse.train.ddm import DomainTerms, refuse_idle, terms_of
 from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, Schedule, checkpoint_of, cosine, triangle
@@ -80,7 +80,7 @@ class SelfSupervisedLoss:
         import torch
 
         if method not in METHODS:
-            raise ModelError(f"no method '{method}'.{nearest(method, METHODS)}")
+            raise SettingError(f"no method '{method}'.{nearest(method, METHODS)}")
         self.method, self.module, self.whole, options = method, module, whole, dict(options or {})
         self.momentum = float(options.pop("momentum", _MOMENTUM[method])) if method in _MOMENTUM else 0.0
         prototypes = int(options.pop("prototypes", 256)) if method in _PROTOTYPES else 0
@@ -219,7 +219,7 @@ def _directions(method: str, width: int, classes: int, options: dict[str, Any]) 
 
     temperature = float(options.pop("temperature", TEMPERATURE))
     if temperature <= 0:
-        raise ModelError(f"'{temperature:g}' is no value of option.temperature, such as {TEMPERATURE}: it divides")
+        raise SettingError(f"'{temperature:g}' is no value of option.temperature, such as {TEMPERATURE}: it divides")
     if method == "trex":
         return ClassWeights(width, classes, temperature)
     return ClassMemory(width, classes, int(options.pop("memory", MEMORY)), temperature)
@@ -239,7 +239,7 @@ def _loss_of(method: str, width: int, options: dict[str, Any]) -> Any:
     made: Callable[..., Any] = torch.nn.CrossEntropyLoss
     if method in COSINE and options:
         offered = ("temperature", "memory", "momentum") if method == "trex-ocm" else ("temperature",)
-        raise ModelError(f"{method}: no option '{min(options)}'.{nearest(min(options), offered)}")
+        raise SettingError(f"{method}: no option '{min(options)}'.{nearest(min(options), offered)}")
     if method not in SUPERVISED:
         losses = tools.need("lightly.loss", "self-supervised training", "ssl")
         made = {
@@ -436,13 +436,13 @@ def train_encoder(
     images = open_images(dataset)
     chosen = np.arange(len(images)) if rows is None else np.asarray(rows)
     columns = columns_of(images)
-    named = label or ("label" if "label" in columns else "character_name")
+    named = label or usual_label(columns) or "label"
     chosen, left_out = trained_rows(columns, chosen, training, named, unseen)
     labels: NDArray[np.int64] | None = None
     names: tuple[str, ...] = ()
     if training.method in SUPERVISED:
         names, labels = levels_of(columns, named, chosen)
-    domains = levels_of(columns, training.ddm, chosen)[1] if training.ddm else None
+    domains = levels_of(columns, training.ddm, chosen, "ddm")[1] if training.ddm else None
     folder = Path(out)
     first = None if start is None else start_from(start, training)
     config = _config(training, images, chosen, named, left_out, first)
@@ -520,7 +520,7 @@ def _views(
     side = round(training.size * 1.25)
     pixels = image_array(images, rows, side, lambda image: image.resize((side, side)), quiet)
     near = training.pairs.startswith(NEAR)
-    pairs = levels_of(columns, training.pairs, rows)[1] if training.pairs and not near else None
+    pairs = levels_of(columns, training.pairs, rows, "pairs")[1] if training.pairs and not near else None
     partners = neighbours_by(training.pairs, images, rows, training.neighbours, quiet) if near else None
     whole, count = training.views
     small = SmallCrops(count, training.local_side, training.local_scale) if count else None

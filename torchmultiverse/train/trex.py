@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 from typing_extensions import override
 
-from torchmultiverse.errors import ModelError
+from torchmultiverse.errors import SettingError
 
 TEMPERATURE = 0.1
 MOMENTUM = 0.999
@@ -62,7 +62,7 @@ class ClassMemory(torch.nn.Module):
     def __init__(self, width: int, classes: int, size: int = MEMORY, temperature: float = TEMPERATURE) -> None:
         super().__init__()
         if size < 1:
-            raise ModelError(f"'{size}' is no value of option.memory, such as {MEMORY}: it holds embeddings")
+            raise SettingError(f"'{size}' is no value of option.memory, such as {MEMORY}: it holds embeddings")
         self.temperature, self.classes = temperature, classes
         self.register_buffer("embeddings", torch.zeros(size, width))
         self.register_buffer("labels", torch.full((size,), -1, dtype=torch.int64))

@@ -15,15 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, nearest, shortened
+from torchmultiverse.errors import DatasetError, QuestionError, counted, nearest, shortened
 from torchmultiverse.json_text import read_json
 from torchmultiverse.scenes import class_of
 from torchmultiverse.transfer.wordnet import WordNet, named, nearest_words, synset_id, words_of
 
 IMAGENET = "imagenet1k"
 """Name of the 1000 classes of ImageNet-1k as a seen set."""
-LABELS = ("character_label", "character_name", "label")
-"""Columns that may say the class, the first that is there being taken."""
 _MOST_BYTES = 64 * 2**20
 
 
@@ -48,7 +46,8 @@ class MatchedClasses:
         some = [f"'{name}' ({why})" for name, why in list(self.unmatched.items())[:most]]
         more = len(self.unmatched) - len(some)
         return (
-            f"{len(self.unmatched)} of {len(self.unmatched) + len(self.synsets)} classes have no concept: "
+            f"{len(self.unmatched)} of {counted(len(self.unmatched) + len(self.synsets), 'class', 'classes')} "
+            f"{'has' if len(self.unmatched) == 1 else 'have'} no concept: "
             + ", ".join(some) + (f" and {more} more" if more else "")
         )  # fmt: skip
 
@@ -62,22 +61,6 @@ def class_names(values: Iterable[Any]) -> list[str]:
     words = [str(value) for value in values]
     known = {word: found.name if (found := class_of(word)) and found.kind == "object" else word for word in set(words)}
     return [known[word] for word in words]
-
-
-def label_of(columns: Mapping[str, NDArray[Any]], wanted: str | None, dataset: str) -> str:
-    """Return the column of classes.
-
-    Raises:
-        DatasetError: none of that name, or none at all.
-    """
-    if wanted is not None:
-        if wanted not in columns:
-            raise DatasetError(f"{dataset} has no column '{wanted}'.{nearest(wanted, columns)}")
-        return wanted
-    found = next((name for name in LABELS if name in columns), None)
-    if found is None:
-        raise DatasetError(f"{dataset} has none of the columns {', '.join(LABELS)}: name the classes' by --label")
-    return found
 
 
 def match_classes(
@@ -254,11 +237,11 @@ def seen_synsets(
 
 def _of_levels(column: str, levels: str, columns: Mapping[str, NDArray[Any]], labels: Sequence[str]) -> list[str]:
     if column not in columns:
-        raise DatasetError(f"--seen: no column '{column}'.{nearest(column, columns)}")
+        raise QuestionError(f"--seen: no column '{column}'.{nearest(column, columns)}")
     values = columns[column].astype(str)
     wanted = [level.strip() for level in levels.split(",")]
     for level in wanted:
         if level not in values:
-            raise DatasetError(f"--seen: '{column}' is never '{level}'.{nearest(level, np.unique(values).tolist())}")
+            raise QuestionError(f"--seen: '{column}' is never '{level}'.{nearest(level, np.unique(values).tolist())}")
     rows = np.flatnonzero(np.isin(values, wanted))
     return sorted({labels[int(row)] for row in rows})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.scenes import FACTORS
 from torchmultiverse.stats import MIN_CLUSTERS
 from torchmultiverse.store import factor_table
@@ -57,7 +57,7 @@ def shared_factors(
     codes = np.unique(labels.astype(str), return_inverse=True)[1]
     for name in wanted or ():
         if name not in columns:
-            raise DatasetError(f"no column '{name}' to hold equal.{nearest(name, columns)}")
+            raise QuestionError(f"no column '{name}' to hold equal.{nearest(name, columns)}")
         if _levels_shared(columns[name], codes) < 2:
             raise DatasetError(f"'{name}' has no two levels that all classes share")
     if wanted is not None:

@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from torchmultiverse.documents import Document, Record
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, QuestionError, counted
 from torchmultiverse.scenes import canonical_json
 from torchmultiverse.transfer.wordnet import PERSON, SeenConcepts, WordNet
 
@@ -242,13 +242,17 @@ def _sizes(found: int, levels: int | None, per_level: int | None, dropped: Seque
     if levels is None:
         levels = min(5, max(1, found // (per_level or _EASY)))
     if levels < 1:
-        raise DatasetError(f"{levels} levels; one at least is right")
+        raise QuestionError(f"--levels {levels}: one level at least is right")
     size = found // levels if per_level is None else per_level
     if size < 2 or levels * size > found:
         few = sum(one.reason == "above a seen class" for one in dropped)
-        more = f"; {few} more are above a seen class, which would be nothing new" if few else ""
-        wanted = f"{levels} levels of {max(size, 2)}"
-        raise DatasetError(f"{found} classes were not seen and may be ranked, too few for {wanted}{more}")
+        more = (
+            f"; {few} more {'is' if few == 1 else 'are'} above a seen class, which would be nothing new" if few else ""
+        )
+        wanted = f"{counted(levels, 'level')} of {max(size, 2)}"
+        most = f" --levels {found // 2} or fewer is right." if per_level is None and found > 3 else ""
+        unseen = "1 class was" if found == 1 else f"{found} classes were"
+        raise DatasetError(f"{unseen} not seen and may be ranked, too few for {wanted}{more}.{most}")
     return levels, size
 
 

@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, QuestionError, counted
 from torchmultiverse.scenes import in_class_order
-from torchmultiverse.store import ImageSet, columns_of, dataset_name, open_images
+from torchmultiverse.store import ImageSet, columns_of, dataset_name, label_column, open_images
 from torchmultiverse.transfer.concept_classes import (
     IMAGENET,
     MatchedClasses,
     class_names,
-    label_of,
     match_classes,
     read_names,
     read_synsets,
@@ -40,7 +39,7 @@ class LevelOptions:
         seen: what was learnt, see `torchmultiverse.transfer.concept_classes.seen_synsets`.
         levels: how many, or the path of a file of levels; ``None``: five, or fewer where classes are few.
         per_level: classes in each.
-        label: column of classes; ``None``: the first of ``character_label``, ``character_name``, ``label``.
+        label: column of classes; ``None``: that of `torchmultiverse.store.usual_label`.
         synsets: file of what classes mean.
         wordnet: file of all nouns; ``None``: those that come with the package.
     """
@@ -103,7 +102,7 @@ def levels_from(source: str | Path, options: LevelOptions) -> tuple[ConceptLevel
         return _levels(names, options, own, {}, names)
     images = open_images(source)
     columns = columns_of(images)
-    label = label_of(columns, options.label, dataset_name(images))
+    label = label_column(columns, options.label, dataset_name(images))
     labels = class_names(columns[label])
     return _levels(labels, options, {}, columns, labels)
 
@@ -125,6 +124,10 @@ def _levels(
     if not matched.synsets:
         raise DatasetError(f"{matched.told()}. Say what they mean by --synsets FILE (class,synset)")
     if options.levels is not None and not isinstance(options.levels, int):
+        if not Path(options.levels).exists():
+            raise QuestionError(
+                f"--levels {options.levels}: neither a number of levels, such as 5, nor a levels.json that is there"
+            )
         return _checked(ConceptLevels.load(options.levels), names), matched
     seen = seen_synsets(options.seen, matched, columns, labels)
     found = make_levels(matched.synsets, seen, matched.wordnet, options.levels, options.per_level, options.seen)
@@ -144,7 +147,7 @@ def _checked(levels: ConceptLevels, names: Sequence[str]) -> ConceptLevels:
     missing = [label for level in levels.levels for label in level.labels if label not in known]
     if missing:
         raise DatasetError(
-            f"the levels have {len(missing)} classes that the data lack: {', '.join(missing[:5])}"
+            f"the levels have {counted(len(missing), 'class', 'classes')} that the data lack: {', '.join(missing[:5])}"
             + ("…" if len(missing) > 5 else "")
         )
     return levels
@@ -172,13 +175,16 @@ def concept_data(
     images = open_images(dataset)
     name = dataset_name(images)
     columns = columns_of(images)
-    column = label_of(columns, options.label, name)
+    column = label_column(columns, options.label, name)
     every = np.array(class_names(columns[column]), object)
     counts = dict(zip(*np.unique(every.astype(str), return_counts=True), strict=True))
     notes = []
     few = sorted(label for label, count in counts.items() if count < fewest)
     if few:
-        notes.append(f"{len(few)} classes have fewer than {fewest} pictures and are left out: {', '.join(few[:5])}")
+        notes.append(
+            f"Left out, with fewer than {fewest} pictures: "
+            f"{counted(len(few), 'class', 'classes')}, {', '.join(few[:5])}"
+        )
     kept = [label for label in every if counts[label] >= fewest]
     if not kept:
         raise DatasetError(f"{name}: no class has {fewest} pictures")
@@ -253,14 +259,16 @@ def _told(levels: ConceptLevels) -> list[str]:
     size = len(levels.levels[0].concepts)
     if size < 15:
         notes.append(
-            f"A level has {size} classes. Which classes they are decides as much as how far they are: read intervals, "
+            f"A level has {counted(size, 'class', 'classes')}. Which classes they are decides as much as "
+            f"how far they are: read intervals, "
             "not the order of two levels. The source has 1000 in each."
         )
     if levels.seen_level is None:
         notes.append("The data show fewer than two seen classes: there is no reference level.")
     elif len(levels.seen_level.concepts) < size:
         notes.append(
-            f"'{SEEN}' has {len(levels.seen_level.concepts)} classes, the other levels {size}: its chance is higher."
+            f"'{SEEN}' has {counted(len(levels.seen_level.concepts), 'class', 'classes')}, the other levels "
+            f"{size}: its chance is higher."
         )
     return notes
 
@@ -269,8 +277,9 @@ def _told_equal(held: EqualPictures) -> list[str]:
     if not held.factors:
         return [f"Held equal is the number of pictures alone: {held.each} of each class, drawn at random."]
     text = (
-        f"Pictures are held equal: each class has the same {held.cells:,} combinations of {', '.join(held.factors)}, "
-        f"{held.each:,} pictures in all."
+        f"Pictures are held equal: each class has the same {counted(held.cells, 'combination')} of "
+        f"{', '.join(held.factors)}, "
+        f"{counted(held.each, 'picture')} in all."
     )
     if held.dropped:
         text += f" Classes share too few combinations with {', '.join(held.dropped)}, which are not held equal."

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.files import disk_errors, write_atomic
 from torchmultiverse.models import FloatArray
 from torchmultiverse.scenes import canonical_json
@@ -109,7 +109,7 @@ def group_column(columns: Mapping[str, NDArray[Any]], labels: Sequence[str], wan
     if wanted == "auto":
         return next((name for name in GROUPS if name in columns and not _single(columns[name], codes)), "rows")
     if wanted not in columns:
-        raise DatasetError(f"{dataset} has no column '{wanted}' to group by.{nearest(wanted, columns)}")
+        raise QuestionError(f"{dataset} has no column '{wanted}' to group by.{nearest(wanted, columns)}")
     if _single(columns[wanted], codes):
         raise DatasetError(f"pictures cannot be grouped by '{wanted}': some class has one level of it alone")
     return wanted

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.documents import EncodedImage
+from torchmultiverse.errors import counted
 from torchmultiverse.images import thumbnail
 from torchmultiverse.resources import data_folder
 from torchmultiverse.scenes import level_words
@@ -42,6 +43,8 @@ from torchmultiverse.transfer.concepts import (
 
 _PUBLISHED = ("ResNet50", "s-DINO", "d-CLIP", "a-DeiT-B distilled", "r-CutMix", "s-SimCLR-v2", "r-Mixup", "a-VGG19")
 _SHOWN = 8
+_NAMED = 4
+"""Other models in a headline."""
 SOURCES = (
     "M. B. Sariyildiz, Y. Kalantidis, D. Larlus, K. Alahari, Concept generalization in visual representation learning, "
     "ICCV 2021; M. B. Sariyildiz, thesis, 2023, chapter 3",
@@ -76,8 +79,9 @@ def levels_study(levels: ConceptLevels, name: str, notes: Sequence[str] = ()) ->
     """
     first, last = levels.levels[0], levels.levels[-1]
     text = (
-        f"{sum(len(level.concepts) for level in levels.levels)} classes that were not seen, in {len(levels.levels)} "
-        f"levels of {len(first.concepts)}: similarity to the nearest seen class {first.nearest:.2f} to "
+        f"{counted(sum(len(level.concepts) for level in levels.levels), 'class', 'classes')} that were not seen, in "
+        f"{counted(len(levels.levels), 'level')} of {len(first.concepts)}: similarity to the nearest seen "
+        f"class {first.nearest:.2f} to "
         f"{last.farthest:.2f}."
     )
     dropped = [{"class": one.label, "synset": one.synset, "why": one.reason} for one in levels.dropped]
@@ -95,18 +99,30 @@ def levels_study(levels: ConceptLevels, name: str, notes: Sequence[str] = ()) ->
 def headline(results: ConceptResults) -> str:
     """Return the answer in a sentence or two: what distance in meaning costs, and whether appearance costs more."""
     model, levels = results.baseline, results.data.levels.levels
+    learnt = f"learnt from {_shots_word(results.most)}"
+    others = [name for name in results.models if name != model]
     if len(levels) == 1:
         one = results.score(model, levels[0].name, results.most)
         chance = 100 * _chances(results)[results.data.levels.levels[0].name]
-        return f"{model} tells unseen classes apart in {_percent(one)} %, chance {chance:.0f} %."
+        rest = [f"{name} in {_percent(results.score(name, levels[0].name, results.most))} %" for name in others]
+        return f"{model} tells unseen classes apart in {_percent(one)} %{_told(rest)}, chance {chance:.1f} %, {learnt}."
     lost = lost_to_distance(results, model)
-    text = f"{model} loses {_points(lost)} points from the nearest to the farthest unseen classes"
+    rest = [f"{name} {_points(lost_to_distance(results, name))}" for name in others]
+    text = (
+        f"{model} loses {_points(lost)} points from the nearest to the farthest unseen classes{_told(rest)}, {learnt}"
+    )
     if not lost.low <= 0 <= lost.high:
         text += "."
     else:
-        text += ": no loss that can be told from the choice of classes."
+        text += f": no loss {'of ' + model + ' ' if others else ''}that can be told from the choice of classes."
     cost = costliest(results, model)
     return text if cost is None else f"{text} {costs_more(cost)}"
+
+
+def _told(rest: Sequence[str]) -> str:
+    """Return what is said of the other models."""
+    more = f" and {len(rest) - _NAMED} more" if len(rest) > _NAMED else ""
+    return f" ({', '.join(rest[:_NAMED])}{more})" if rest else ""
 
 
 def costs_more(cost: AppearanceCost) -> str:
@@ -190,7 +206,7 @@ def _by_level(results: ConceptResults) -> Section:
 
 
 def _shots_word(shots: int) -> str:
-    return "all training pictures" if shots == ALL else f"{shots} pictures of each class"
+    return "all training pictures" if shots == ALL else f"{counted(shots, 'picture')} of each class"
 
 
 def _few(results: ConceptResults) -> Iterator[Section]:
@@ -235,7 +251,8 @@ def _few(results: ConceptResults) -> Iterator[Section]:
     yield Section(
         title="With few labels",
         about=(
-            f"The same by how many pictures of each class are learnt from, drawn {protocol.seeds} times. {told} "
+            f"The same by how many pictures of each class are learnt from, drawn "
+            f"{counted(protocol.seeds, 'time')}. {told} "
             "Intervals, settings and spread over draws are under 'All probes'."
         ),
         charts=charts, table=tuple(table),
@@ -379,7 +396,7 @@ def _by_factor(results: ConceptResults) -> Iterator[Section]:
             title="By factor",
             about=(
                 f"Accuracy on the test pictures that show each value of a factor, by level: of {results.baseline} in "
-                "colours, of all models in the table. Intervals are over classes, one for each level."
+                "colours, of all models in the table. Intervals are over classes."
             ),
             charts=tuple(charts), table=tuple(table),
         )  # fmt: skip
@@ -389,21 +406,19 @@ def _factor_line(results: ConceptResults, model: str, shown: NDArray[np.bool_], 
     """Return the accuracy on pictures that show one value of a factor, by level; empty where no test picture does."""
     data, intervals = results.data, Intervals(results.options.protocol.seed)
     line: dict[str, Cell] = {"value": word}
-    ends, count = [], 0
+    count = 0
     for level in data.levels.every:
         pictures = data.pictures[level.name]
         here = shown[pictures.rows[pictures.test]]
         if not here.any():
-            line[f"{level.name} %"] = None
-            ends.append("–")
+            line |= dict.fromkeys((f"{level.name} %", f"{level.name}, low %", f"{level.name}, high %"))
             continue
         probed = results.score(model, level.name, results.most).probed
         right = probed.correct[here]
         low, high = class_interval(right, pictures.codes[pictures.test][here], None, intervals.of_mean)
-        line[f"{level.name} %"] = float(right.mean())
-        ends.append(f"{100 * low:.0f}–{100 * high:.0f}")
+        line |= {f"{level.name} %": float(right.mean()), f"{level.name}, low %": low, f"{level.name}, high %": high}
         count += int(here.sum())
-    return line | {"95 %": "  ".join(ends), "pictures": count} if count else {}
+    return line | {"pictures": count} if count else {}
 
 
 def _classes(levels: ConceptLevels) -> Section:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.analyze import RunOptions
-from torchmultiverse.errors import DatasetError, ModelError, nearest
+from torchmultiverse.errors import DatasetError, ModelError, QuestionError, counted, nearest
 from torchmultiverse.features import FeatureCache, features_of, layers_of
 from torchmultiverse.models import FloatArray, load_model
 from torchmultiverse.progress import progress_bar
@@ -260,7 +260,7 @@ def probe_levels(
         if of.ndim != 2 or len(of) != len(data.rows):
             raise DatasetError(f"features of '{name}' have shape {of.shape}, {len(data.rows)} rows are needed")
     if options.baseline is not None and options.baseline not in features:
-        raise DatasetError(f"no model is called '{options.baseline}'.{nearest(options.baseline, features)}")
+        raise QuestionError(f"no model is called '{options.baseline}'.{nearest(options.baseline, features)}")
     shots, notes = _possible(options, data)
     factors = data.factors[:_MOST_FACTORS] if options.appearance else ()
     kept = ProbeFolder(None if out is None else Path(out) / "probes")
@@ -295,9 +295,11 @@ def _possible(options: ConceptOptions, data: ConceptData) -> tuple[list[int], li
     shots = [count for count in wanted if count == ALL or count <= most]
     left = [count for count in wanted if count not in shots]
     if not shots:
-        raise DatasetError(f"every class has {most} pictures to learn from, fewer than {min(left)} shots")
+        raise DatasetError(f"every class has {counted(most, 'picture')} to learn from, fewer than {min(left)} shots")
     if left:
-        return shots, [f"Some class has {most} pictures to learn from: {', '.join(map(str, left))} shots are left out."]
+        return shots, [
+            f"Some class has {counted(most, 'picture')} to learn from: {', '.join(map(str, left))} shots are left out."
+        ]
     return shots, []
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.analyze import FactorTarget, Split, factor_target, split
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import QuestionError
 
 FRACTIONS = (0.5, 0.15, 0.35)
 """Of pictures a probe learns from, is chosen by, and is tested on: what is held out is tested, so that is large."""
@@ -19,23 +19,6 @@ FOLDS = 4
 BINS = 4
 """Levels that a column of many numbers is cut into, as many pictures in each."""
 _LEAST = 10  # levels of the content from which intervals are taken over them
-
-
-def question_columns(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the columns, and of a folder of pictures those of its deeper folders: ``folder_2`` and so on.
-
-    In ``photo/dog/1.jpg`` the first folder is the column ``label``, the second is ``folder_2``.
-
-    Args:
-        columns: of the pictures, (N,) each.
-    """
-    found = dict(columns)
-    if "filename" not in found or not len(found["filename"]):
-        return found
-    parts = [str(name).split("/")[:-1] for name in found["filename"]]
-    for place in range(1, min(map(len, parts))):
-        found.setdefault(f"folder_{place + 1}", np.array([one[place] for one in parts], object))
-    return found
 
 
 def domain_target(columns: Mapping[str, NDArray[Any]], factor: str) -> FactorTarget:
@@ -58,7 +41,7 @@ def domain_target(columns: Mapping[str, NDArray[Any]], factor: str) -> FactorTar
         used, codes = np.unique(codes, return_inverse=True)
         target = FactorTarget(factor, codes.astype(np.int64), tuple(names[k] for k in used))
     if len(target.levels) < 2:
-        raise DatasetError(f"'{factor}' is the same in all pictures: a domain has two levels at least")
+        raise QuestionError(f"'{factor}' is the same in all pictures: a domain has two levels at least")
     return target
 
 
@@ -176,10 +159,10 @@ def held_rows(passing: NDArray[np.bool_], content: FactorTarget, domain: FactorT
     """
     if not passing.any() or passing.all():
         told = "no picture passes" if not passing.any() else "all pictures pass"
-        raise DatasetError(f"--unseen: {told}; the filter names what a probe is not to be trained on")
+        raise QuestionError(f"--unseen: {told}; the filter names what a probe is not to be trained on")
     left = set(content.codes[~passing].tolist())
     if gone := [content.levels[k] for k in np.unique(content.codes[passing]) if k not in left]:
-        raise DatasetError(
+        raise QuestionError(
             f"--unseen: every picture of {content.factor} '{gone[0]}' passes ({len(gone)} levels in all), so nothing "
             f"is left to learn it from; a filter of {domain.factor}, or of a part of both, is right"
         )

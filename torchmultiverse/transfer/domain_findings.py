@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.analyze import FactorTarget, RunOptions, Split
 from torchmultiverse.documents import Record
-from torchmultiverse.errors import DatasetError, SpecError
+from torchmultiverse.errors import DatasetError, QuestionError, SpecError
 from torchmultiverse.features import Features, factor_names, features_of, layers_of
 from torchmultiverse.models import load_model
 from torchmultiverse.progress import progress_bar
@@ -203,20 +203,19 @@ def measure_domains(
     """
     run = run or RunOptions()
     images = open_images(dataset)
-    every = design.question_columns(columns_of(images))  # before the model has seen a picture
+    every = columns_of(images)  # before the model has seen a picture
     for name in (options.content, *(() if options.domain == AUTO else (options.domain,)), *(options.factors or ())):
         design.domain_target(every, name)
     held = None
     if options.unseen is not None:
-        folders = {name: values for name, values in every.items() if name.startswith("folder_")}
         try:
-            held = rows_where(images, options.unseen, folders)
+            held = rows_where(images, options.unseen)
         except SpecError as error:
             raise SpecError(str(error).replace("--where", "--unseen")) from None
     model = load_model(model) if isinstance(model, str) else model
     names = list(options.layers) if options.layers else _spread([one.name for one in layers_of(model)])
     features = features_of(model, images, names, run.store, options.limit, run.seed, quiet=run.quiet)
-    columns = design.question_columns(features.columns)
+    columns = dict(features.columns)
     passing = None if held is None else held[features.rows]
     facts = {
         "revision": _REVISION,
@@ -327,7 +326,7 @@ class _Question:
             self.columns[PSEUDO] = np.array([f"cluster {code + 1}" for code in found.codes], object)
         self.domain = design.domain_target(self.columns, PSEUDO if options.domain == AUTO else options.domain)
         if self.domain.factor == options.content:
-            raise DatasetError(f"'{options.content}' is the content: the domain is another column")
+            raise QuestionError(f"'{options.content}' is the content: the domain is another column")
         self.parts = design.content_parts(
             self.columns, self.content, self.domain.codes, self.rng(5), options.group
         )  # fmt: skip
@@ -393,8 +392,8 @@ class _Question:
             names = factor_names(self.features, wanted) if wanted is None else list(wanted)
         except DatasetError:
             names = []
-        folders = [name for name in self.columns if name.startswith("folder_") or name == PSEUDO]
-        for name in dict.fromkeys([*names, *(folders if wanted is None else ())]):
+        clusters = [name for name in self.columns if name == PSEUDO and wanted is None]
+        for name in dict.fromkeys([*names, *clusters]):
             if name == self.options.content:
                 continue
             try:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from torchmultiverse.errors import counted
 from torchmultiverse.json_text import read_json
 from torchmultiverse.resources import data_folder
 from torchmultiverse.stats import format_difference
@@ -87,7 +88,9 @@ def _notes(found: DomainFindings) -> list[str]:
         )
     gap = found.layers[-1].gap
     if gap is not None and gap.left_out:
-        notes.append(f"{gap.left_out} test pictures were not asked: training had nothing of their content.")
+        notes.append(
+            f"Not asked: {counted(gap.left_out, 'test picture')}, since training had nothing of their content."
+        )
     if any(one.overlap is not None for one in found.layers) and found.contents * found.domains < 8:
         notes.append(
             f"Overlap of features: of {found.contents * found.domains} class means hardly any deviates by two standard "
@@ -209,6 +212,9 @@ def _level_section(found: DomainFindings, last: LayerFindings) -> Iterable[Secti
         return
     order = sorted(last.levels, key=lambda one: one.unseen)
     shown = order[:_MOST_BARS]
+    first = f"{100 * order[0].unseen:.1f} % where it was not seen."
+    tied = order[-1].unseen - order[0].unseen < 1e-9
+    about = f"All of them alike: {first}" if tied else f"The worst first: {order[0].level}, {first}"
     bars = [
         bar
         for one in shown
@@ -219,7 +225,7 @@ def _level_section(found: DomainFindings, last: LayerFindings) -> Iterable[Secti
     ]
     yield Section(
         title=f"By {found.domain}",
-        about=f"The worst first: {order[0].level}, {100 * order[0].unseen:.1f} % where it was not seen."
+        about=about
         + (f" The {_MOST_BARS} worst of {len(order)} are drawn." if len(order) > len(shown) else ""),
         charts=(BarChart(title=f"{found.content} by {found.domain}", y="right", bars=tuple(bars)),),
         table=tuple(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from typing_extensions import override
 
-from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.errors import SettingError, nearest
 from torchmultiverse.models import torch_tools as tools
 from torchmultiverse.store import ImageSet, Manifest, manifest_hash
 from torchmultiverse.train import (
@@ -76,9 +76,9 @@ class FourierChange:
 
     def __post_init__(self) -> None:
         if self.name not in FOURIER_CHANGES:
-            raise ModelError(f"no Fourier change '{self.name}'.{nearest(self.name, FOURIER_CHANGES)}")
+            raise SettingError(f"no Fourier change '{self.name}'.{nearest(self.name, FOURIER_CHANGES)}")
         if self.band not in BANDS:
-            raise ModelError(f"no band '{self.band}'.{nearest(self.band, BANDS)}")
+            raise SettingError(f"no band '{self.band}'.{nearest(self.band, BANDS)}")
 
     def __call__(self, picture: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Return a picture (C, H, W), float in [0, 1], changed and cut to that range."""

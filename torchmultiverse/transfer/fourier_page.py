@@ -54,6 +54,8 @@ def fourier_study(found: FourierReading, reference: bool = True) -> Study:
             "often that is.",
             "Chance is how often answers would agree with a half if they had nothing to do with the pictures: a reader "
             "that always says the same agrees with whatever is frequent.",
+            "Columns of numbers are asked as classes: a few values each as one, more of them in four bins of as many "
+            "pictures each, angles in sectors of 45°. 'answers' says how many there are.",
             "Phases are those of whole pictures: what is at another place has another phase. Where a factor moves or "
             "turns the object, its level is in the phase by that alone.",
             *found.notes,
@@ -108,15 +110,15 @@ def _swap_section(found: FourierReading) -> Section:
         {
             "factor": plain(swap.factor), "read as that of": source, "share %": swap.shares[source].value,
             "low %": swap.shares[source].low, "high %": swap.shares[source].high, "chance %": swap.chance[source],
-            "unchanged %": swap.clean.value, "answers": swap.answers, "n": swap.n, "groups": swap.groups,
+            "phase picture unmixed %": swap.clean.value, "answers": swap.answers, "n": swap.n, "groups": swap.groups,
             "by": plain(swap.by), "phase over amplitude, corrected p": swap.corrected_p, "follows": swap.follows,
         }
         for swap in found.swaps for source in SOURCES
     ]  # fmt: skip
     return Section(
         title="Phase of one picture, amplitude of another",
-        about="Both pictures differ in the factor that is asked for, and in whatever else they differ. 'unchanged' is "
-        "how often the picture that gives the phase is read rightly when nothing is done to it.",
+        about="Both pictures differ in the factor that is asked for, and in whatever else they differ. 'phase "
+        "picture unmixed' is how often the picture that gives the phase is read rightly when nothing is done to it.",
         charts=(BarChart(title="What is read", y="share of mixed pictures", bars=bars),) if bars else (),
         table=tuple(lines),
         pictures=tuple(_row(one) for one in found.shown if len(one.sources) == 2),
@@ -141,7 +143,8 @@ def _change_section(found: FourierReading) -> Section:
     ]
     return Section(
         title="What each factor can do without",
-        about="Readers have learnt from unchanged pictures. Steps: "
+        about="Readers have learnt from unchanged pictures; 'unchanged' is how often they are right about the pictures "
+        "of this table before any change. Steps: "
         + "; ".join(f"{name} {', '.join(f'{s:g}' for s in FOURIER_CHANGES[name])} ({UNITS[name]})" for name in names)
         + f". Low frequencies are up to {found.facts['cut']:g} cycles per pixel.",
         charts=tuple(charts),

@@ -20,14 +20,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from torchmultiverse.analyze import ProbeData, RunOptions, probe_of
-from torchmultiverse.errors import DatasetError, ModelError, nearest
+from torchmultiverse.errors import DatasetError, SettingError, nearest
 from torchmultiverse.evaluation import plain
 from torchmultiverse.features import FeatureCache, Features, factor_names, image_array, text_vectors
 from torchmultiverse.models import FloatArray, ImageTextModel, load_model, unit
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.scenes import level_name
 from torchmultiverse.stats import Intervals, Paired, holm, paired_interval
-from torchmultiverse.store import ImageSet, ImageSubset, columns_of, dataset_name, open_images
+from torchmultiverse.store import ImageSet, columns_of, dataset_name, drawn_images, open_images
 from torchmultiverse.transfer.fourier_images import (
     BANDS,
     CUT,
@@ -70,7 +70,7 @@ class FourierOptions:
     probe: str = "logistic"
     prompt: str = "a picture of {}"
     group: str = "auto"
-    limit: int = 3000
+    limit: int | None = 3000
     pictures: int = 300
     pairs: int = 200
     cut: float = CUT
@@ -228,14 +228,11 @@ def read_spectra(
     """
     options, run = options or FourierOptions(), run or RunOptions()
     if options.reader not in READERS:
-        raise ModelError(f"no reader '{options.reader}'.{nearest(options.reader, READERS)}")
+        raise SettingError(f"no reader '{options.reader}'.{nearest(options.reader, READERS)}")
     model = load_model(model) if isinstance(model, str) else model
     if options.reader == "texts" and not isinstance(model, ImageTextModel):
-        raise ModelError(f"'{model.info.name}' knows no texts; --reader probe asks a linear probe")
-    images = open_images(dataset)
-    if len(images) > options.limit:
-        rows = np.sort(np.random.default_rng(run.seed).choice(len(images), options.limit, replace=False))
-        images = ImageSubset(images, rows)
+        raise SettingError(f"'{model.info.name}' knows no texts; --reader probe asks a linear probe")
+    images = drawn_images(open_images(dataset), options.limit, run.seed)
     preprocess = model.info.preprocess
     side = min(_MOST_SIDE, max(images.image(0).size), preprocess.size[0] if preprocess is not None else _MOST_SIDE)
     pixels = image_array(

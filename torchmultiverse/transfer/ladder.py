@@ -14,12 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.analyze import RunOptions
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, QuestionError, counted
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.scenes import FACTORS, Spec
-from torchmultiverse.store import ImageSet, columns_of, dataset_name, factor_table, manifest_hash, open_images
+from torchmultiverse.store import (
+    ImageSet,
+    columns_of,
+    dataset_name,
+    factor_table,
+    label_column,
+    manifest_hash,
+    open_images,
+)
 from torchmultiverse.train import SMALL, EncoderTraining
-from torchmultiverse.transfer.ladder_classes import class_names, label_column, matched, unseen_classes
+from torchmultiverse.transfer.ladder_classes import class_names, matched, unseen_classes
 from torchmultiverse.transfer.ladder_encoders import PixelStore, Recipe
 from torchmultiverse.transfer.ladder_groups import Plan, group_of, grouped, plans_of, without_plans
 from torchmultiverse.transfer.ladder_rows import LEAST, Pool, check_enough, draw, most_per_class
@@ -191,13 +199,14 @@ def _classes(
 ) -> _Classes:  # fmt: skip
     """Match the classes of both sides, keep some out, and make the questions."""
     columns = columns_of(target)
-    label = label_column(columns, options.target_label, "--target-label")
+    label = label_column(columns, options.target_label, dataset_name(target), "--target-label")
     named = class_names(columns[label])
     theirs = np.unique(named).tolist()
     matches = matched(ours, theirs, options.label_map)
     if len(matches) < 2:
         raise DatasetError(
-            f"'{dataset_name(target)}' shares {len(matches)} classes with the training pictures (theirs: "
+            f"'{dataset_name(target)}' shares {counted(len(matches), 'class', 'classes')} with the training "
+            f"pictures (theirs: "
             f"{', '.join(theirs[:6])}; ours: {', '.join(sorted(ours)[:6])}); two are needed: --label-map says which "
             "class of the target is which"
         )
@@ -233,7 +242,7 @@ _Made = tuple[list[Step], Mapping[str, tuple[str, ...]], _Classes, list[str]]
 def _of_dataset(images: ImageSet, goal: ImageSet, options: LadderOptions, run: RunOptions) -> _Made:
     """Make the steps of the rows of a dataset, drawn anew for each seed."""
     columns = columns_of(images)
-    label = label_column(columns, options.label, "--label")
+    label = label_column(columns, options.label, dataset_name(images))
     named = class_names(columns[label])
     classes = _classes(np.unique(named).tolist(), goal, options, run)
     codes = _codes(named, classes.trained)
@@ -242,7 +251,7 @@ def _of_dataset(images: ImageSet, goal: ImageSet, options: LadderOptions, run: R
     if label == "character_name" and len(np.unique(columns[label].astype(str))) > len(np.unique(named)):
         groups = {**groups, "assets": (label,)}
     if not groups:
-        raise DatasetError(
+        raise QuestionError(
             f"'{dataset_name(images)}' has no column of a factor that varies beside '{label}': a ladder needs some, or "
             "folders by step (--step NAME=FOLDER)"
         )
@@ -322,11 +331,13 @@ def _of_folders(
     if len(folders) < 2:
         raise DatasetError(f"a ladder has at least two steps; {len(folders)} given with --step")
     opened = {name: open_images(folder) for name, folder in folders.items()}
-    labels = {name: label_column(columns_of(images), options.label, "--label") for name, images in opened.items()}
+    labels = {name: label_column(columns_of(images), options.label, name) for name, images in opened.items()}
     named = {name: class_names(columns_of(images)[labels[name]]) for name, images in opened.items()}
     ours = sorted(set.intersection(*(set(names.tolist()) for names in named.values())))
     if len(ours) < 2:
-        raise DatasetError(f"the steps {', '.join(opened)} share {len(ours)} classes; two are needed")
+        raise DatasetError(
+            f"the steps {', '.join(opened)} share {counted(len(ours), 'class', 'classes')}; two are needed"
+        )
     classes = _classes(ours, goal, options, run)
     count = len(classes.trained)
     plans, notes = [_folder_plan(name) for name in opened], []

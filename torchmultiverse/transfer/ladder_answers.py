@@ -128,7 +128,8 @@ def headline(ladder: Ladder) -> str:
     found = gains(ladder)
     best = max(found, key=lambda one: one.estimate.value)
     before, after = (target_accuracy(ladder, step).value for step in (best.before, best.after))
-    moved = f"from {100 * before:.1f} to {100 * after:.1f} % top-1"
+    chance = 100 / max(1, len(ladder.target.common))
+    moved = f"from {100 * before:.1f} to {100 * after:.1f} % top-1, chance {chance:.1f} %"
     if best.sure and best.estimate.value > 0:
         told = f"On {ladder.target_name} step '{best.name}' pays most: {points(best.estimate)}, {moved}"
     else:

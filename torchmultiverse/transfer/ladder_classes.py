@@ -10,36 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.evaluation import class_map
 from torchmultiverse.json_text import read_json
 from torchmultiverse.scenes import SemanticClass, class_of, said_name, spoken
 
-LABELS = ("label", "character_label", "Actor1Category", "character_name", "Actor1Name")
-"""Columns that may hold classes, the first that varies being taken."""
 _WNID = re.compile(r"n\d{8}")
 _UNSEEN_SHARE = 0.25
-
-
-def label_column(columns: Mapping[str, NDArray[Any]], given: str | None, option: str) -> str:
-    """Return the column of classes.
-
-    Args:
-        columns: of a dataset.
-        given: its name; ``None`` for the first of `LABELS` that varies.
-        option: that gives it, for errors.
-
-    Raises:
-        DatasetError: no such column, or none of the usual ones varies.
-    """
-    if given is not None:
-        if given not in columns:
-            raise DatasetError(f"{option} {given}: no such column.{nearest(given, columns)}")
-        return given
-    for name in LABELS:
-        if name in columns and len(np.unique(columns[name].astype(str))) > 1:
-            return name
-    raise DatasetError(f"no column of classes ({', '.join(LABELS)}) varies; name one with {option}")
 
 
 def class_names(values: NDArray[Any]) -> NDArray[np.str_]:
@@ -91,7 +68,7 @@ def matched(ours: Sequence[str], theirs: Sequence[str], given: Mapping[str, str]
     for one, other in (given or {}).items():
         for name, known, of in ((one, theirs, "target"), (other, ours, "training pictures")):
             if name not in known:
-                raise DatasetError(f"label map: the {of} have no class '{name}'.{nearest(name, known)}")
+                raise QuestionError(f"label map: the {of} have no class '{name}'.{nearest(name, known)}")
     found = dict(given or {})
     taken = set(found.values())
     for keys in (_names, _synsets, _indices):
@@ -156,7 +133,7 @@ def unseen_classes(classes: Sequence[str], count: int | None, rng: np.random.Gen
     if count == 1 or (count and len(classes) - count < 2):
         most = len(classes) - 2
         can = "none" if most < 2 else "0 or 2" if most == 2 else f"0 or 2 to {most}"
-        raise DatasetError(
+        raise QuestionError(
             f"--unseen {count}: of {len(classes)} classes {can} can be kept out, since two are needed on either side"
             + ("; --unseen 0 is right" if most < 2 else "")
         )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.scenes import CONDITIONS, FACTORS, Factor
 
 GROUPS = ("worlds", "lights", "poses", "sizes", "textures", "assets", "conditions", "others")
@@ -72,7 +72,7 @@ def parse_groups(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
         name, equals, rest = text.partition("=")
         name, factors = name.strip(), tuple(one.strip() for one in rest.split(",") if one.strip())
         if not equals or not name or not factors:
-            raise DatasetError(f"--group {text}: write NAME=FACTOR,FACTOR, such as poses=character_yaw,camera_yaw")
+            raise QuestionError(f"--group {text}: write NAME=FACTOR,FACTOR, such as poses=character_yaw,camera_yaw")
         if name in found or name in ("narrow", "full") or _TIMES.fullmatch(name):
             raise DatasetError(
                 f"--group {text}: '{name}' is {'given twice' if name in found else 'the name of a step'}"
@@ -102,7 +102,7 @@ def grouped(names: Sequence[str], given: Mapping[str, Sequence[str]]) -> dict[st
     for group, wanted in given.items():
         for factor in wanted:
             if factor not in column:
-                raise DatasetError(f"group '{group}': no factor '{factor}' varies here.{nearest(factor, column)}")
+                raise QuestionError(f"group '{group}': no factor '{factor}' varies here.{nearest(factor, column)}")
             found.setdefault(group, []).append(column[factor])
             taken.add(column[factor])
     usual: dict[str, list[str]] = {group: [] for group in GROUPS}
@@ -162,7 +162,7 @@ def _plan(name: str, before: tuple[str, ...], groups: Mapping[str, Sequence[str]
         return Plan(name, tuple(groups), int(times[1]) if times else 1)
     if name in groups:
         return Plan(name, tuple(group for group in groups if group in {*before, name}))
-    raise DatasetError(
+    raise QuestionError(
         f"no step '{name}': narrow, a group of factors that vary ({', '.join(groups)}), full, or x5."
         f"{nearest(name, ['narrow', *groups, 'full', 'x5'])}"
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from torchmultiverse.errors import counted
 from torchmultiverse.resources import data_folder
 from torchmultiverse.study import Bar, BarChart, Cell, LineChart, Point, Section, Series, Study
 from torchmultiverse.transfer.crossed import Estimate, over_seeds
@@ -82,7 +83,7 @@ def _ends(estimate: Estimate) -> dict[str, Cell]:
 
 
 def _steps(ladder: Ladder) -> Section:
-    names = _own_steps(ladder)
+    names, chance = _own_steps(ladder), _chance(ladder)
     target, own = ({name: f(ladder, name) for name in names} for f in (target_accuracy, own_accuracy))
     lines: list[dict[str, Cell]] = []
     for plan in ladder.plans:
@@ -90,8 +91,9 @@ def _steps(ladder: Ladder) -> Section:
             continue
         found, mine = target[plan.name], own[plan.name]
         lines.append(
-            {"step": plan.name, "target top-1 %": found.value, **_ends(found), "own pictures %": mine.value,
-             "own low %": mine.low, "own high %": mine.high, "n": found.n, "groups": found.groups,
+            {"step": plan.name, "target top-1 %": found.value, **_ends(found), "chance %": chance,
+             "own pictures %": mine.value, "own pictures, low %": mine.low,
+             "own pictures, high %": mine.high, "n": found.n, "groups": found.groups,
              "trained on": ladder.runs[plan.name][0].trained}
             | ({"free": ", ".join(plan.free) or "nothing"} if ladder.groups else {})
         )  # fmt: skip
@@ -256,8 +258,9 @@ def _notes(ladder: Ladder) -> tuple[str, ...]:
     if ladder.unmatched:
         shown = ", ".join(ladder.unmatched[:12]) + (" …" if len(ladder.unmatched) > 12 else "")
         notes.append(
-            f"{len(ladder.unmatched)} classes of the target match no training class and are in the probe of unseen "
-            f"classes alone: {shown} (--label-map names pairs)"
+            f"Of the target {counted(len(ladder.unmatched), 'class', 'classes')} without a training class, "
+            f"in the probe "
+            f"of unseen classes alone: {shown} (--label-map names pairs)"
         )
     if len(next(iter(ladder.runs.values()))) < 2:
         notes.append("one seed: intervals say nothing of what another training would give (--seeds 3)")

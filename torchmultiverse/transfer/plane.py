@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.analyze import RunOptions
-from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.errors import ModelError, QuestionError
 from torchmultiverse.features import FeatureCache, Features, encode_images, factor_names, features_of
 from torchmultiverse.json_text import read_json
 from torchmultiverse.models import ENCODER_CONFIG, FloatArray, as_models
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.stats import LEVEL, Intervals, Paired, holm, paired_interval, student_quantile, wilson
-from torchmultiverse.store import columns_of, dataset_name, manifest_hash, open_images
+from torchmultiverse.store import columns_of, dataset_name, label_column, manifest_hash, open_images
 from torchmultiverse.transfer.feature_statistics import FeatureStatistics, feature_statistics
 from torchmultiverse.transfer.log_odds import TaskScore, odds_of, task_score
 from torchmultiverse.transfer.tasks import Task, outcomes_of, transfer_tasks
@@ -192,7 +192,7 @@ def _pull(values: NDArray[np.float64], codes: NDArray[np.int64], size: int) -> t
 
 
 def measure_transfer(
-    models: Sequence[Any], dataset: Any, train_task: str, factors: Sequence[str] | None = None,
+    models: Sequence[Any], dataset: Any, train_task: str | None = None, factors: Sequence[str] | None = None,
     unseen: Sequence[str] | None = None, layer: str | None = None, probe: str = "logistic", group: str = "auto",
     run: RunOptions | None = None,
 ) -> TransferPlane:  # fmt: skip
@@ -201,7 +201,7 @@ def measure_transfer(
     Args:
         models: model strings, ``NAME=STRING`` or models; the first is what others are compared with.
         dataset: folder or opened dataset; better of other pictures than those trained on.
-        train_task: column of classes that the models were trained on.
+        train_task: column of classes that the models were trained on; ``None``: the usual one.
         factors: other columns; default: all that vary.
         unseen: classes that training did not see; default: what encoders of `train_encoder` say of themselves.
         layer: whose features are read; see `vectors_of`.
@@ -220,8 +220,12 @@ def measure_transfer(
     if not named:
         raise ModelError("no model was named; one is such as ssl:encoder or timm:resnet18")
     told = [_told(model) for model in named]
+    train_task = label_column(columns, train_task, dataset_name(images), "--train-task")
+    absent: list[str] = []
     if unseen is None:
-        unseen = _agreed(told)
+        said = _agreed(told)
+        unseen = [one for one in said if one in columns[train_task].astype(str)]
+        absent = [one for one in said if one not in unseen]
     some = Features("", dataset_name(images), {}, columns, np.arange(len(images)), {})
     others = [name for name in factor_names(some, factors) if not _same(columns, name, train_task)]
     training, tasks, notes = transfer_tasks(columns, train_task, others, unseen, group, run.seed)
@@ -238,6 +242,12 @@ def measure_transfer(
                 progress.advance(bar)
             found.append(_model(model.info.name, training, tasks, right, vectors, columns[train_task], run.seed))
     mine = manifest_hash(images)
+    if absent:
+        named_so = f"{', '.join(absent[:5])}{', …' if len(absent) > 5 else ''}"
+        notes += (
+            f"The encoders were trained without {named_so}: no picture here has such a {train_task}, so nothing is "
+            "asked of them. Of other classes that training did not see, name those of these pictures with --unseen.",
+        )
     notes += tuple(
         f"{model.info.name} was trained on these pictures: what is read of the classes it knows is of pictures it saw"
         for model, config in zip(named, told, strict=True) if config.get("data") == mine
@@ -307,7 +317,7 @@ def _agreed(told: Sequence[Mapping[str, Any]]) -> list[str]:
     said = {tuple(config["unseen"]) for config in told if config.get("unseen")}
     if len(said) > 1:
         first, second = sorted(said)[:2]
-        raise DatasetError(
+        raise QuestionError(
             f"models were trained without different classes ({', '.join(first[:3])}; {', '.join(second[:3])}): name "
             "with --unseen those that none of them saw"
         )

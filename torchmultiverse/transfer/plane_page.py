@@ -19,6 +19,7 @@ _SOURCES = (
     "S. Kornblith, J. Shlens and Q. Le, Do better ImageNet models transfer better?, CVPR 2019 (log-odds)",
 )
 _MOST_NAMED = 4
+_MORE = "log-odds above the first"
 
 
 def plane_study(plane: TransferPlane, reference: bool = True) -> Study:
@@ -149,11 +150,15 @@ def _plane(plane: TransferPlane) -> Section:
 def _line(model: ModelTransfer, plane: TransferPlane) -> dict[str, Cell]:
     first, odds = model.training, model.log_odds
     shift = plane.log_odds_changes.get(model.name)
+    shifted: dict[str, Cell] = {}
+    if plane.log_odds_changes:
+        values = (None, None, None) if shift is None else (shift.mean, _finite(shift.low), _finite(shift.high))
+        shifted = dict(zip((_MORE, f"{_MORE}, low", f"{_MORE}, high"), values, strict=True))
     return {
         "model": model.name, "accuracy %": first.accuracy, "low %": first.low, "high %": first.high,
         "chance %": first.chance, "mean log-odds": odds.mean, "low": _finite(odds.low), "high": _finite(odds.high),
         "tasks": len(model.tasks), "test pictures": first.n, "groups": odds.groups,
-        "more than the first": "" if shift is None else f"{shift.mean:+.2f} [{shift.low:+.2f}, {shift.high:+.2f}]",
+        **shifted,
     }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.analyze import FactorTarget, ProbeData, Split, factor_target, probe_of, split
-from torchmultiverse.errors import DatasetError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, nearest
 from torchmultiverse.models import FloatArray
 from torchmultiverse.scenes import FACTORS
 
@@ -129,7 +129,7 @@ def task_of(
     if target.numbers is not None:
         codes, levels = binned(factor, some[factor])
     if len(levels) < 2:
-        raise DatasetError(f"'{factor}' is the same in all {len(rows)} pictures")
+        raise QuestionError(f"'{factor}' is the same in all {len(rows)} pictures")
     parts = split(some, FactorTarget(factor, codes, levels), rng, group, fractions)
     every = np.arange(len(columns[factor]))
     if parts.by:
@@ -156,11 +156,14 @@ def transfer_tasks(
         DatasetError: no such column or class, or nothing to ask.
     """
     if train_task not in columns:
-        raise DatasetError(f"no column '{train_task}'.{nearest(train_task, columns)}")
+        raise QuestionError(f"no column '{train_task}' (--train-task).{nearest(train_task, columns)}")
     classes = columns[train_task].astype(str)
     for one in unseen:
         if one not in classes:
-            raise DatasetError(f"'{train_task}' has no level '{one}'.{nearest(one, np.unique(classes).tolist())}")
+            raise QuestionError(
+                f"--unseen {one}: '{train_task}' of these pictures is never that."
+                f"{nearest(one, np.unique(classes).tolist())}"
+            )
     new = np.isin(classes, list(unseen))
     rng = [np.random.default_rng((seed, k)) for k in range(len(factors) + 2)]
     training = task_of(columns, train_task, np.flatnonzero(~new), rng[0], group)

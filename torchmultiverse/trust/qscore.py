@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, QuestionError
 
 EPSILON = 4.0
 """Standard deviations of a row that an active feature stands above the row's mean."""
@@ -173,7 +173,7 @@ def discriminative_features(
     """
     low, high = band
     if not 0 <= low <= high <= 100:
-        raise DatasetError(f"a band of {low:g} to {high:g}; two ends from 0 to 100 are right, the lower one first")
+        raise QuestionError(f"a band of {low:g} to {high:g}; two ends from 0 to 100 are right, the lower one first")
     if of == "share":
         ends: Sequence[float] = (low / 100, high / 100)
     else:

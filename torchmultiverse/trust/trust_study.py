@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from torchmultiverse.analyze import ProbeData, RunOptions, factor_target, nearest_rows, probe_of, split
 from torchmultiverse.documents import EncodedImage
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import QuestionError
 from torchmultiverse.evaluation import plain
 from torchmultiverse.features import Features, factor_names, features_of, last_of_trunk
 from torchmultiverse.images import rgb, thumbnail
 from torchmultiverse.models import load_model
 from torchmultiverse.stats import Intervals, mean_interval
-from torchmultiverse.store import ImageSet, open_images
+from torchmultiverse.store import ImageSet, label_column, open_images
 from torchmultiverse.study import Bar, BarChart, Cell, ImageRow, LineChart, Point, Section, Series, Study
 from torchmultiverse.trust.judgement import Judgement, judged
 from torchmultiverse.trust.qscore import BAND, EPSILON, ActiveFeatures, Sign, active_features, discriminative_features
@@ -116,9 +116,7 @@ def study_trust(
     features = features_of(loaded, images, [layer], run.store, options.limit, run.seed, quiet=run.quiet)
     vectors = features.layers[layer]
     sign = options.sign or ("positive" if float(vectors.min()) < 0 else "as it is")
-    label = options.label or next((n for n in ("character_name", "label") if n in features.columns), None)
-    if label is None:
-        raise DatasetError(f"{features.dataset} has no column character_name or label; name one with --label")
+    label = label_column(features.columns, options.label, features.dataset)
     found = _trusted(vectors, features, label, sign, options, run)
     rng = np.random.default_rng((run.seed, 2))
     judgements = {name: judged(scores, found.right, found.groups, rng) for name, scores in found.scores.items()}
@@ -136,7 +134,7 @@ def _trusted(
     rng = np.random.default_rng(run.seed)
     target = factor_target(features.columns, label)
     if target.numbers is not None:
-        raise DatasetError(f"'{label}' is a number; a column of classes is needed")
+        raise QuestionError(f"'{label}' is a number; a column of classes is needed")
     parts = split(features.columns, target, rng, options.group)
     data = ProbeData(
         vectors[parts.train], vectors[parts.validation], vectors[parts.test], target.codes[parts.train],

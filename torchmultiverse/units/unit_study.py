@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from torchmultiverse.analyze import RunOptions
 from torchmultiverse.documents import EncodedImage
+from torchmultiverse.errors import counted
 from torchmultiverse.evaluation import plain
 from torchmultiverse.features import Features, features_of, last_of_trunk
 from torchmultiverse.images import rgb, thumbnail
@@ -132,7 +133,8 @@ def _study(
     tally = Counter(factors_of(unit) for unit in detectors)
     most = f"; most of them {plain(tally.most_common(1)[0][0])}" if tally else ""
     headline = (
-        f"{len(detectors):,} of {units:,} units of {layer} detect a value or two (at most {100 * options.rate:.0f} % "
+        f"{len(detectors):,} of {counted(units, 'unit')} of {layer} detect a value or two (at most "
+        f"{100 * options.rate:.0f} % "
         f"of them by chance){most}; {explained:,} are explained by it."
     )
     return Study(
