@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import ModelError
-from torchmultiverse.features.layers import OUTPUT, _axis, _hooks, _inner, layers_of, pooled
+from torchmultiverse.features.layers import OUTPUT, HasLayers, _axis, _hooks, _modules, layers_of, pooled
 from torchmultiverse.models import FloatArray
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.store import ImageSet
@@ -90,7 +90,10 @@ class _Maps:
     """
 
     def __init__(self, model: Any, layer: str) -> None:
-        self._model = _inner(model)
+        if not isinstance(model, HasLayers):
+            name = getattr(getattr(model, "info", None), "name", type(model).__name__)
+            raise ModelError(f"'{name}' is no PyTorch model of this package: no gradient goes through it, so no map")
+        self._model = model
         self.name, _, self.pooling = layer.partition("@")
         self._earlier = [one.name for one in layers_of(model) if len(one.shape) > 1 and one.name != OUTPUT]
 
@@ -105,7 +108,7 @@ class _Maps:
             kept[name] = tensor.clone() if name == self.name else tensor  # what follows may change it in place
 
         wanted = {self.name, *self._earlier} - {OUTPUT}
-        with _hooks(self._model.module, keep, wanted), torch.enable_grad():
+        with _hooks(_modules(self._model), keep, wanted), torch.enable_grad():
             pixels = self._model.batch(pictures).requires_grad_(True)
             end = self._model.forward_full(pixels)
             target = end if self.name == OUTPUT else kept.get(self.name)
