@@ -33,7 +33,7 @@ from torchmultiverse.sheets import Tile, contact_sheet
 WORLDS = ("Desert", "TokyoDay", "VillageSquare", "Forest", "TokyoNight", "Museum")
 ANIMALS = ("Elephant", "Zebra", "Cattle", "Bear", "Lion", "Horse")
 _CROWD = [
-    {"Name": name, "Location": f"{30 + 110 * (k % 2)},{-270 + 90 * (k // 2)},0", "Scale": 0.4, "Rotation_Yaw": 50 * k}
+    {"Name": name, "Location": f"{30 + 110 * (k % 2)},{-270 + 90 * (k // 2)},0", "Scale": 0.35, "Rotation_Yaw": 25 * k}
     for k, name in enumerate(
         (
             "Cat",
@@ -88,7 +88,7 @@ STRIPS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "Distractors": ([0, 2, 5, 9, 14], {}),
     "Distractor_Kind": (["animal", "object", "Pizza"], {"Distractors": 8}),
     "Distractor_Spacing": ([0.1, 0.4, 0.8, 1.2], {"Distractors": 6}),
-    "Objects": ([[], *(_CROWD[:count] for count in (3, 7, 14))], {"Character1_Pos": "location"}),
+    "Objects": ([[], *(_CROWD[:count] for count in (3, 7, 14))], {}),
 }
 """Condition → the levels that are shown, from the left, and what else is said of the scenes."""
 
