@@ -1,7 +1,7 @@
 """Contact sheets of all conditions of the built-in engine, and unlabelled ones to find out whether they can be named.
 
 Sheets for people who know what is shown: one of each world, a row of each condition, its levels from left to right.
-What a world does not have is left empty.
+A condition that a world does not have has no row; regions have a sheet of their own (``benchmarks/gallery.py``).
 
     python benchmarks/conditions.py [--out docs/gallery/conditions] [--worlds Desert,TokyoDay] [--only Rain,Snow]
 
@@ -32,11 +32,33 @@ from torchmultiverse.sheets import Tile, contact_sheet
 
 WORLDS = ("Desert", "TokyoDay", "VillageSquare", "Forest", "TokyoNight", "Museum")
 ANIMALS = ("Elephant", "Zebra", "Cattle", "Bear", "Lion", "Horse")
+_CROWD = [
+    {"Name": name, "Location": f"{30 + 110 * (k % 2)},{-270 + 90 * (k // 2)},0", "Scale": 0.35, "Rotation_Yaw": 25 * k}
+    for k, name in enumerate(
+        (
+            "Cat",
+            "Penguin",
+            "Camel",
+            "Wolf",
+            "Goat",
+            "Rabbit",
+            "Ostrich",
+            "Pig",
+            "Swan",
+            "Tapir",
+            "Crow",
+            "Impala",
+            "Koi",
+            "Turtle",
+        )
+    )
+]
 STRIPS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "Sun_Elevation": ([4, 12, 30, 70], {}),
     "Sun_Elevation, dusk": ([-7, -5, -3, -1], {"Camera_Exposure": 10}),
     "Sun_Azimuth": ([0, 90, 180, 270], {"Sun_Elevation": 25}),
     "Overcast": ([0, 0.5, 1], {"Sun_Elevation": 40}),
+    "Lamps, night": ([0, 1, 3, 10], {"Sun_Elevation": -7, "Camera_Exposure": 8}),
     "Lamps": ([0, 1, 3, 10], {}),
     "Fog_Visibility": ([OWN, 100, 40, 20, 10], {}),
     "Dust_Visibility": ([OWN, 100, 40, 20, 10], {}),
@@ -64,7 +86,9 @@ STRIPS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "Occluder=object": ([0, 0.2, 0.4, 0.6, 0.8], {}),
     "Occluder=edge": ([0, 0.2, 0.4, 0.6, 0.8], {}),
     "Distractors": ([0, 2, 5, 9, 14], {}),
-    "Distractor_Spacing": ([0.1, 0.5, 1.2, 2.5], {"Distractors": 6}),
+    "Distractor_Kind": (["animal", "object", "Pizza"], {"Distractors": 8}),
+    "Distractor_Spacing": ([0.1, 0.4, 0.8, 1.2], {"Distractors": 6}),
+    "Objects": ([[], *(_CROWD[:count] for count in (3, 7, 14))], {}),
 }
 """Condition → the levels that are shown, from the left, and what else is said of the scenes."""
 
@@ -80,6 +104,10 @@ def scene_of(strip: str, level: Any, world: str, animal: str, more: dict[str, An
     if kind:
         return Scene(said | ({wire: kind, "Occlusion": level} if level else {}))
     return Scene(said | {wire: level})
+
+
+def _label(level: Any) -> str:
+    return f"{len(level)} objects" if isinstance(level, list) else f"{level}"
 
 
 def pictures(engine: BuiltinEngine, scenes: list[Scene], side: int) -> list[Image.Image | str]:
@@ -106,11 +134,11 @@ def sheets(out: Path, worlds: list[str], only: list[str], side: int) -> None:
         for name, (levels, more) in offered(only).items():
             scenes = [scene_of(name, level, world, ANIMALS[k % len(ANIMALS)], more) for level in levels]
             shown = pictures(engine, scenes, side)
-            if all(isinstance(one, str) for one in shown):
-                print(f"{world}: {name}: {shown[0]}", flush=True)
+            if sum(not isinstance(one, str) for one in shown) < 2 or (name == "Lamps" and "Lamps, night" in names):
+                print(f"{world}: {name}: {next((one for one in shown if isinstance(one, str)), 'shown at night')}")
                 continue
             rows.append([
-                Tile(None if isinstance(one, str) else one, f"{level}" if not isinstance(one, str) else "none")
+                Tile(None, "none") if isinstance(one, str) else Tile(one, _label(level))
                 for one, level in zip(shown, levels, strict=True)
             ])  # fmt: skip
             names.append(name.replace("=", ": "))

@@ -10,6 +10,7 @@ import pytest
 from torchmultiverse.engines import Catalogue, Choice
 from torchmultiverse.engines.builtin import describe
 from torchmultiverse.engines.builtin.engine import ProceduralAssets
+from torchmultiverse.engines.builtin.evening import with_lit_windows
 from torchmultiverse.engines.builtin.lighting import LAMPLESS, has_lamps
 from torchmultiverse.errors import SpecError
 from torchmultiverse.farm import dry_run
@@ -106,7 +107,7 @@ def test_an_engine_of_another_version_is_understood() -> None:
 
 def test_there_are_no_lamps_to_dim_where_there_are_none(told: Any) -> None:
     (said,) = told({"World_Name": ["Desert", "TokyoNight"], "Lamps": [1, 2]})
-    assert said.startswith("Lamps = 2: it means nothing in world 'Desert', which must have its default, 1; 44 worlds")
+    assert said.startswith("Lamps = 2: it means nothing in world 'Desert', which must have its default, 1; 45 worlds")
     assert told({"World_Name": ["TokyoNight", "VillageOutskirt"], "Lamps": [0, 2]}) == []
     assert told({"World_Name": ["Desert"], "Lamps": [1]}) == []
 
@@ -117,7 +118,7 @@ def test_the_worlds_without_lamps_are_known() -> None:
     lampless = {
         world
         for world in source.worlds()
-        if not any(has_lamps(source.world(world, region)) for region in (OWN, *regions.get(world, ())))
+        if not any(has_lamps(with_lit_windows(source.world(world, r))) for r in (OWN, *regions.get(world, ())))
     }
     assert lampless == LAMPLESS
 

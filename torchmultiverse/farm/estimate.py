@@ -19,6 +19,7 @@ from typing_extensions import override
 from torchmultiverse.documents import renamed
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions
 from torchmultiverse.errors import SpecError
+from torchmultiverse.farm.places import at_their_places
 from torchmultiverse.files import write_atomic
 from torchmultiverse.resources import cache_folder
 from torchmultiverse.scenes import (
@@ -256,6 +257,7 @@ def dry_run(
     levels = {name: list(of) for name, of in counts.items()}
     problems = catalogue.problems(levels, design.table)
     problems += catalogue.misplaced(design) if counted and not problems else []
+    problems = at_their_places(problems, spec, design, catalogue)
     problems += [
         f"engine '{catalogue.engine}' cannot render {name}" for name in options.passes if name not in catalogue.passes
     ]

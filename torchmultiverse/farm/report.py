@@ -8,6 +8,9 @@ from pathlib import Path
 from torchmultiverse.engines import Failure
 from torchmultiverse.store import Inspection
 
+MOST_NAMED = 10
+"""Failed scenes that a report says by name."""
+
 
 @dataclass
 class GenerateReport:
@@ -24,6 +27,7 @@ class GenerateReport:
         checked: of scenes that were rendered once more, by id, the largest difference from the stored picture (of
             255), or None where the second try failed.
         untrusted: scenes whose stored picture shows something else than the second one, by id, and why.
+        places: where the spec writes out scenes that failed, by the id of the failure's scene: ``design.scenes[3]``.
     """
 
     out: Path
@@ -35,6 +39,7 @@ class GenerateReport:
     quality: Inspection | None = None
     checked: dict[str, int | None] = field(default_factory=dict)
     untrusted: dict[str, str] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
 
     @property
     def good(self) -> bool:
@@ -63,7 +68,11 @@ class GenerateReport:
             text += f"\na worker was lost on the way: {reason}"
         if self.failures:
             text += f"\n{len(self.failures)} scenes failed; the same command tries them again:"
-            text += "".join(f"\n  {failure.error()}" for failure in self.failures[:10])
-            if len(self.failures) > 10:
-                text += f"\n  … and {len(self.failures) - 10} more, all in manifest.json"
+            text += "".join(f"\n  {self._said(failure)}" for failure in self.failures[:MOST_NAMED])
+            if len(self.failures) > MOST_NAMED:
+                text += f"\n  … and {len(self.failures) - MOST_NAMED} more, all in manifest.json"
         return text
+
+    def _said(self, failure: Failure) -> str:
+        place = self.places.get(failure.scene.scene_id)
+        return f"{place}: {failure.error()}" if place else str(failure.error())

@@ -24,11 +24,12 @@ from torchmultiverse.farm.backlog import Backlog
 from torchmultiverse.farm.camera_retries import CameraRetries
 from torchmultiverse.farm.estimate import Cost, identity, remember_cost, render_options, select, world_seconds
 from torchmultiverse.farm.parts import check_target, part_folder
+from torchmultiverse.farm.places import at_their_places
 from torchmultiverse.farm.progress import progress
 from torchmultiverse.farm.recheck import MOST_CHECKED, Recheck
-from torchmultiverse.farm.report import GenerateReport
+from torchmultiverse.farm.report import MOST_NAMED, GenerateReport
 from torchmultiverse.files import write_atomic
-from torchmultiverse.scenes import Design, Scene, Spec, Value, load_spec, parse_spec
+from torchmultiverse.scenes import Design, Scene, Spec, Value, load_spec, parse_spec, places_of
 from torchmultiverse.store import SHARD_ROWS, DatasetWriter, FailedScene, Inspection, RowSchema, finish
 from torchmultiverse.version import __version__
 
@@ -151,8 +152,16 @@ def generate(
         remember_cost(catalogue.engine, rendering, workers, run.cost)
     return GenerateReport(
         writer.out, writer.rows, run.rendered, time.perf_counter() - start, run.failures, engines.lost, inspection,
-        run.recheck.checked, writer.manifest.untrusted,
+        run.recheck.checked, writer.manifest.untrusted, _places(loaded, design, run),
     )  # fmt: skip
+
+
+def _places(spec: Spec, design: Design, run: _Run) -> dict[str, str]:
+    """Return where the spec writes out what failed, by the id of the failure's scene."""
+    asked = [design[index] for index in run.failed[:MOST_NAMED]]
+    found = places_of(spec, asked)
+    pairs = zip(run.failures, asked, strict=False)
+    return {f.scene.scene_id: found[scene.scene_id] for f, scene in pairs if scene.scene_id in found}
 
 
 class _SameEngine:
@@ -174,7 +183,10 @@ def _writer(
     """Check that the engine can render all of it, and open the dataset."""
     if packs := catalogue.pack_problems(spec.assets):
         raise SpecError(packs[0])
-    catalogue.check(design)
+    try:
+        catalogue.check(design)
+    except SpecError as error:
+        raise SpecError("\n".join(at_their_places(str(error).splitlines(), spec, design, catalogue))) from None
     lacking = [name for name in rendering.passes if name not in catalogue.passes]
     if lacking:
         raise SpecError(f"render.passes: engine '{catalogue.engine}' cannot render {', '.join(lacking)}")
@@ -222,6 +234,7 @@ class _Run:
         options: GenerateOptions,
     ) -> None:
         self.failures: list[Failure] = []
+        self.failed: list[int] = []  # places of their scenes in the design
         self.rendered = 0
         self.recheck = Recheck(writer, rendering.seed)
         self._writer = writer
@@ -408,6 +421,7 @@ class _Run:
 
     def _fail(self, index: int, failure: Failure) -> None:
         self.failures.append(failure)
+        self.failed.append(index)
         self._backlog.settle(index)
         self._row += 1
         if self._row >= HOPELESS:

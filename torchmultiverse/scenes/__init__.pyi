@@ -76,6 +76,8 @@ from .where import parse_where as parse_where
 from .word_order import normalised_caption as normalised_caption
 from .word_order import parts_of_speech as parts_of_speech
 from .word_order import word_orders as word_orders
+from .written import places_of as places_of
+from .written import written_scenes as written_scenes
 
 __all__ = [
     "BACKGROUNDS",
@@ -145,6 +147,7 @@ __all__ = [
     "parse_spec",
     "parse_where",
     "parts_of_speech",
+    "places_of",
     "published_levels",
     "said_name",
     "scene_seed",
@@ -156,4 +159,5 @@ __all__ = [
     "to_stored",
     "unit_of",
     "word_orders",
+    "written_scenes",
 ]

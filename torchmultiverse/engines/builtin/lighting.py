@@ -24,9 +24,9 @@ _GRADIENT = "under a sky of its own, which no sun lights"
 LAMPLESS = frozenset((
     "AncientAgora", "Arena", "AustralianRoad", "Battleground", "Beach", "Castle", "Courtyard", "Desert", "DryGrass",
     "Egypt", "Forest", "Grass", "IceRoad", "Jungle", "JunkYard", "OceanFloor", "Racetrack", "Ruins", "RuralAustralia",
-    "SaltFlats", "Snow", "StylizedEgypt", "Tableland", "VillageSquare",
+    "SaltFlats", "Snow", "StylizedEgypt", "Tableland",
 ))  # fmt: skip
-"""The package's worlds that have no lamps, in no region: known without building each of them."""
+"""The package's worlds that have no lamps, in no region and at no hour: known without building each of them."""
 
 
 def why_no_sun(spec: WorldSpec) -> str | None:
@@ -92,6 +92,11 @@ def with_lamps(world: World, factor: float) -> World:
     if factor == 1:
         return world
     if not has_lamps(world):
+        if world.spec.lit_windows > 0 and not world.evening:
+            raise SpecError(
+                f"Lamps = {factor:g}: {world.name} has none but its windows, which are lit when the sun has set; leave "
+                "it 1, or set Sun_Elevation below 0"
+            )
         raise SpecError(f"Lamps = {factor:g}: {world.name} has none; leave it 1")
     lights = [
         light if light.image is not None else replace(light, power=(r * factor, g * factor, b * factor))

@@ -70,6 +70,7 @@ class WorldSpec(BaseModel):
         airless: whether it is in space: no weather, no air.
         samples: per pixel, where nobody asks for another number: more where fine things are seen against the light.
         glow: share of light that spreads around bright things, as in a lens or in wet air.
+        lit_windows: share of the windows in which light is on while a sun that is asked for has set (see `evening`).
         no_sun: why no sun can be moved here and no clouds drawn up, such as "a closed room"; None where they can.
     """
 
@@ -84,6 +85,7 @@ class WorldSpec(BaseModel):
     airless: bool = False
     samples: int = Field(default=16, ge=1, le=256)
     glow: float = 0.0
+    lit_windows: float = Field(default=0.0, ge=0, le=1)
     no_sun: str | None = None
     blocks: list[dict[str, Any]] = Field(min_length=1)
 
@@ -140,6 +142,7 @@ class World:
         exposure: factor from radiance to the tone curve.
         region: look that it has (see `regions`), or ``own``.
         wetness, snow_cover: of what lies open to the sky, 0 to 1 (see `tracer.cover`).
+        evening: whether light is on in its windows.
     """
 
     name: str
@@ -152,6 +155,7 @@ class World:
     region: str = OWN
     wetness: float = 0.0
     snow_cover: float = 0.0
+    evening: bool = False
 
     def ground(self, x: float, y: float) -> float:
         """Return the ground height at a point near the centre, metres."""

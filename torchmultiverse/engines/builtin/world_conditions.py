@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from torchmultiverse.engines.builtin.evening import has_evening, with_lit_windows
 from torchmultiverse.engines.builtin.lighting import sunlit, with_lamps
 from torchmultiverse.engines.builtin.world import World
-from torchmultiverse.scenes import OWN, Scene
+from torchmultiverse.scenes import OWN, Scene, base_world
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class WorldConditions:
         overcast: share of the sky, or None.
         lamps: factor on the light of the world's lamps.
         wetness, snow_cover: 0 to 1.
+        evening: whether the world is one in whose windows light goes on, and the sun has set.
     """
 
     region: str = OWN
@@ -32,23 +34,26 @@ class WorldConditions:
     lamps: float = 1.0
     wetness: float = 0.0
     snow_cover: float = 0.0
+    evening: bool = False
 
     @property
     def built(self) -> WorldConditions:
         """The same of a world in its own light on its own ground: all that its meshes and textures depend on."""
-        return WorldConditions(self.region)
+        return WorldConditions(self.region, evening=self.evening)
 
 
 def world_conditions_of(scene: Scene) -> WorldConditions:
     """Return what a scene says of its world."""
+    elevation, region = scene.get_number("Sun_Elevation"), scene.get_str("World_Region")
     return WorldConditions(
-        scene.get_str("World_Region"),
-        scene.get_number("Sun_Elevation"),
+        region,
+        elevation,
         scene.get_number("Sun_Azimuth"),
         scene.get_number("Overcast"),
         scene.get_float("Lamps"),
         scene.get_float("Wetness"),
         scene.get_float("Snow_Cover"),
+        elevation is not None and elevation < 0 and has_evening(base_world(scene.get_str("World_Name")), region),
     )
 
 
@@ -69,8 +74,13 @@ def lit(world: World, asked: WorldConditions) -> World:
     return with_lamps(world, asked.lamps)
 
 
-STEPS: tuple[Callable[[World, WorldConditions], World], ...] = (covered, lit)
-"""In this order: what the ground is like, then what lights it."""
+def at_home(world: World, asked: WorldConditions) -> World:
+    """Return a world with light in its windows, where that is asked for; it is another world to a renderer."""
+    return with_lit_windows(world) if asked.evening else world
+
+
+STEPS: tuple[Callable[[World, WorldConditions], World], ...] = (at_home, covered, lit)
+"""In this order: whether somebody is at home, what the ground is like, then what lights it."""
 
 
 def apply_conditions(world: World, asked: WorldConditions) -> World:

@@ -44,17 +44,26 @@ def uint4() -> Any:
 
 
 def uploaded(kind: str, values: NDArray[Any]) -> Any:
-    """Return an array of a class of Mitsuba's (``Float``, …) with these values.
+    """Return an array of a class of Mitsuba's (``Float``, …) with these values: the one way for arrays of numpy.
 
-    Arrays of numpy are used where they are, and kernels differ by whether that is a multiple of 64 bytes, which is
-    chance. In a place that is, all worlds and characters with the same features share a kernel.
+    They are used where they are, and kernels differ by whether that is a multiple of 64 bytes, which is chance. In a
+    place that is, all worlds and characters with the same features share a kernel.
+    """
+    return getattr(mitsuba(), kind)(placed(values))
+
+
+def placed(values: NDArray[Any]) -> NDArray[Any]:
+    """Return a flat copy at a multiple of 64 bytes, with as many bytes after it that may be read.
+
+    Kernels read 64 bytes at once, and ray tracers 16, also where an array ends. A large array of numpy's may end where
+    memory does: the process would die.
     """
     flat = np.ascontiguousarray(values).ravel()
-    memory = np.empty(flat.nbytes + _ALIGNMENT, np.uint8)
+    memory = np.empty(flat.nbytes + 2 * _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
-    placed = memory[start : start + flat.nbytes].view(flat.dtype)
-    placed[:] = flat
-    return getattr(mitsuba(), kind)(placed)
+    copy = memory[start : start + flat.nbytes].view(flat.dtype)
+    copy[:] = flat
+    return copy
 
 
 def dot(a: Vector3f, b: Vector3f) -> Float:

@@ -17,6 +17,7 @@ from torchmultiverse.engines.builtin.tracer.backend import (
     opaque_point,
     opaque_uint,
     uint4,
+    uploaded,
 )
 from torchmultiverse.engines.builtin.tracer.buffers import (
     CharacterInstance,
@@ -107,8 +108,8 @@ class Geometry:
         self._character_material = character_material
         self.one_scene = one_scene
         self.time: Float | None = None
-        self._world_corners = mi.UInt32(world.corners.ravel())
-        self._world_points = mi.Float(world.points.ravel())
+        self._world_corners = uploaded("UInt32", world.corners)
+        self._world_points = uploaded("Float", world.points)
         self._world_mesh = _positions("world", world)
         if not one_scene:
             self._world_scene = mi.load_dict({"type": "scene", "world": self._world_mesh})
@@ -122,7 +123,6 @@ class Geometry:
         """
         import drjit as dr
 
-        mi = mitsuba()
         opaque, glass = [], []
         row = self._character_material + 1
         for c in characters:
@@ -146,9 +146,9 @@ class Geometry:
         before = len(self._world.points)
         corners = rows.corners + np.array([before, before, before, 0], np.uint32)
         numbers = np.repeat(*np.array(self._slots, np.int64).T)
-        self._numbers = mi.UInt32(numbers.astype(np.uint32))
-        self._corners = dr.concat([self._world_corners, mi.UInt32(corners.ravel())])
-        self._points = dr.concat([self._world_points, mi.Float(rows.points.ravel())])
+        self._numbers = uploaded("UInt32", numbers.astype(np.uint32))
+        self._corners = dr.concat([self._world_corners, uploaded("UInt32", corners)])
+        self._points = dr.concat([self._world_points, uploaded("Float", rows.points)])
         self._glass_first: UInt32 = opaque_uint(next((group.first for group in self._groups if group.glass), 0))
         self._load()
 
@@ -326,8 +326,8 @@ def _positions(name: str, rows: Triangles) -> Any:
     mi = mitsuba()
     made = mi.Mesh(name, len(rows.points), len(rows.corners))
     params = mi.traverse(made)
-    params["vertex_positions"] = mi.Float(np.ascontiguousarray(rows.points[:, :3]).ravel())
-    params["faces"] = mi.UInt32(np.ascontiguousarray(rows.corners[:, :3]).ravel())
+    params["vertex_positions"] = uploaded("Float", rows.points[:, :3])
+    params["faces"] = uploaded("UInt32", rows.corners[:, :3])
     params.update()
     return made
 

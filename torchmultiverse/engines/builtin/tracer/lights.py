@@ -159,8 +159,8 @@ class Lights:
             # Of every face, so that what a ray hits knows how likely it was to be found: per area.
             density = np.zeros(emitters.face_count, np.float32)
             density[faces] = self._surfaces.probability[0] / emitters.area
-            self._density = mi.Float(density)
-            self._faces = mi.UInt32(faces.astype(np.uint32))
+            self._density = uploaded("Float", density)
+            self._faces = uploaded("UInt32", faces.astype(np.uint32))
         lamps = [_lamp_row(light) for light in world.lights]
         self._lamps = uploaded("Float", np.asarray(lamps, np.float32)) if lamps else None
         images = [light.image for light in world.lights if light.image is not None]

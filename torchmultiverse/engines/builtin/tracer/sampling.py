@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.tracer.backend import mitsuba, opaque_uint
+from torchmultiverse.engines.builtin.tracer.backend import mitsuba, opaque_uint, uploaded
 from torchmultiverse.engines.builtin.tracer.kinds import Bool, Float, FloatPair, UInt32, UInt32Pair
 
 
@@ -70,7 +70,6 @@ class DiscreteDistribution:
 
     def __init__(self, weights: NDArray[np.float64]) -> None:
         """Take weights (R, N), one distribution per row."""
-        mi = mitsuba()
         rows, n = weights.shape
         total = weights.sum(1, keepdims=True)
         probability = np.where(total > 0, weights / np.where(total > 0, total, 1), 1 / n)
@@ -85,8 +84,8 @@ class DiscreteDistribution:
         guide = np.stack([np.clip(np.searchsorted(e, starts, side="right") - 1, 0, n - 1) for e in edges])
         guide = np.concatenate([guide, np.full((rows, 1), n - 1)], 1)
         self._cells = opaque_uint(size + 1)
-        self._edges = mi.UInt32(edges.astype(np.uint32).ravel())
-        self._guide = mi.UInt32(guide.astype(np.uint32).ravel())
+        self._edges = uploaded("UInt32", edges.astype(np.uint32))
+        self._guide = uploaded("UInt32", guide.astype(np.uint32))
 
     def find(self, u: UInt32, row: UInt32, active: Bool) -> tuple[UInt32, Float]:
         """Return the choice, and where in its interval the number lies, 0 to 1."""
