@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import ModelError
-from torchmultiverse.features.layers import OUTPUT, HasLayers, _axis, _hooks, _modules, layers_of, pooled
-from torchmultiverse.models import FloatArray
+from torchmultiverse.features.layers import OUTPUT, _axis, _hooks, _modules, layers_of, pooled
+from torchmultiverse.models import FloatArray, HasLayers
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.store import ImageSet
 
