@@ -12,12 +12,24 @@ from .extract import text_vectors as text_vectors
 from .layers import LayerExtractor as LayerExtractor
 from .layers import last_of_trunk as last_of_trunk
 from .layers import layers_of as layers_of
+from .qscore import BAND as BAND
+from .qscore import EPSILON as EPSILON
+from .qscore import ActiveFeatures as ActiveFeatures
+from .qscore import Sign as Sign
+from .qscore import active_features as active_features
+from .qscore import discriminative_features as discriminative_features
 
 __all__ = [
+    "BAND",
+    "EPSILON",
+    "ActiveFeatures",
     "BatchSize",
     "FeatureCache",
     "Features",
     "LayerExtractor",
+    "Sign",
+    "active_features",
+    "discriminative_features",
     "embed_texts",
     "encode_images",
     "encode_texts",

@@ -14,14 +14,24 @@ from torchmultiverse.analyze import ProbeData, RunOptions, factor_target, neares
 from torchmultiverse.documents import EncodedImage
 from torchmultiverse.errors import DatasetError
 from torchmultiverse.evaluation import plain
-from torchmultiverse.features import Features, factor_names, features_of, last_of_trunk
+from torchmultiverse.features import (
+    BAND,
+    EPSILON,
+    ActiveFeatures,
+    Features,
+    Sign,
+    active_features,
+    discriminative_features,
+    factor_names,
+    features_of,
+    last_of_trunk,
+)
 from torchmultiverse.images import rgb, thumbnail
 from torchmultiverse.models import load_model
 from torchmultiverse.stats import Intervals, mean_interval
 from torchmultiverse.store import ImageSet, open_images
 from torchmultiverse.study import Bar, BarChart, Cell, ImageRow, LineChart, Point, Section, Series, Study
 from torchmultiverse.trust.judgement import Judgement, judged
-from torchmultiverse.trust.qscore import BAND, EPSILON, ActiveFeatures, Sign, active_features, discriminative_features
 
 Q, CONFIDENCE, DENSITY, SHUFFLED = (
     "Q-Score",
@@ -47,8 +57,8 @@ class TrustOptions:
         label: column that the probe predicts; the animal or the label by default.
         group: column whose groups are in one part only.
         factors: columns by whose levels scores are shown; all that vary by default.
-        epsilon, band, of, sign: of the Q-Score; see `torchmultiverse.trust.active_features` and
-            `torchmultiverse.trust.discriminative_features`. Without a sign, features that are negative anywhere are
+        epsilon, band, of, sign: of the Q-Score; see `torchmultiverse.features.active_features` and
+            `torchmultiverse.features.discriminative_features`. Without a sign, features that are negative anywhere are
             taken by their positive part, and the study says so.
         limit: so many pictures at most.
     """
