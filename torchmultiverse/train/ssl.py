@@ -436,23 +436,20 @@ def train_encoder(
 
     training = training or EncoderTraining()
     refuse_idle(training)
+    refuse_idle_scores(training, start is not None)
     images = open_images(dataset)
     chosen = np.arange(len(images)) if rows is None else np.asarray(rows)
     columns = columns_of(images)
     named = label or ("label" if "label" in columns else "character_name")
     chosen, left_out = trained_rows(columns, chosen, training, named, unseen)
-    labels: NDArray[np.int64] | None = None
-    names: tuple[str, ...] = ()
-    if training.method in SUPERVISED:
-        names, labels = levels_of(columns, named, chosen)
+    names, labels = levels_of(columns, named, chosen) if training.method in SUPERVISED else ((), None)
     domains = levels_of(columns, training.ddm, chosen)[1] if training.ddm else None
-    refuse_idle_scores(training, start is not None)
     folder = Path(out)
     first = None if start is None else start_from(start, training)
     config = _config(training, images, chosen, named, left_out, first)
     done = (folder / "model.pt").exists()
     check_pairs(training.pairs, done)  # before the folder is claimed
-    scored = None if start is None or done or not training.qscore else _scored(start, images, chosen, training, quiet)
+    scored = None if done or not training.qscore else _scored(start, images, chosen, training, quiet)
     _claim(folder, config, training)
     if done:
         return folder
@@ -463,17 +460,13 @@ def train_encoder(
             first.fill(module)
         loss = _loss(module, training, len(names), len(chosen))
         terms: list[LossTerms] = [] if domains is None else [terms_of(module, domains, training)]
-    if scored is not None:
-        terms.append(QScoreTerms(module, scored, training))
+        terms += [] if scored is None else [QScoreTerms(module, scored, training)]
     views = _views(images, chosen, training, columns, quiet)
 
     def after(epoch: int, losses: Sequence[float]) -> None:
         if epoch in training.keep:
             _save(folder / f"epoch-{epoch:05d}.pt", module)
-        table = ["epoch,loss", *(f"{number},{loss:.6g}" for number, loss in enumerate(losses, 1))]
-        write_atomic(folder / "losses.csv", ("\n".join(table) + "\n").encode(), sync=False)
-        for one in terms:
-            write_atomic(folder / one.table, one.end_epoch().encode(), sync=False)
+        _write_tables(folder, losses, terms)
 
     loop = fit(
         loss, views, len(chosen), training, labels=labels, names=names, terms=terms, checkpoint=folder / RUNNING,
@@ -484,8 +477,16 @@ def train_encoder(
     return folder
 
 
+def _write_tables(folder: Path, losses: Sequence[float], terms: Sequence[LossTerms]) -> None:
+    """Write what the loss was, and what its terms were, epoch by epoch."""
+    table = ["epoch,loss", *(f"{number},{loss:.6g}" for number, loss in enumerate(losses, 1))]
+    write_atomic(folder / "losses.csv", ("\n".join(table) + "\n").encode(), sync=False)
+    for one in terms:
+        write_atomic(folder / one.table, one.end_epoch().encode(), sync=False)
+
+
 def _scored(
-    start: str | Path, images: ImageSet, rows: NDArray[np.int64], training: EncoderTraining, quiet: bool
+    start: str | Path | None, images: ImageSet, rows: NDArray[np.int64], training: EncoderTraining, quiet: bool
 ) -> NDArray[np.bool_]:
     """Return which features of the encoder that is fine-tuned are discriminative on these images."""
     encoder = load_model(f"ssl:{str(start).removeprefix('ssl:')}")
