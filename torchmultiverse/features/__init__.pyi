@@ -12,6 +12,8 @@ from .extract import text_vectors as text_vectors
 from .layers import LayerExtractor as LayerExtractor
 from .layers import last_of_trunk as last_of_trunk
 from .layers import layers_of as layers_of
+from .maps import HeatMaps as HeatMaps
+from .maps import resized_maps as resized_maps
 from .qscore import BAND as BAND
 from .qscore import EPSILON as EPSILON
 from .qscore import ActiveFeatures as ActiveFeatures
@@ -26,6 +28,7 @@ __all__ = [
     "BatchSize",
     "FeatureCache",
     "Features",
+    "HeatMaps",
     "LayerExtractor",
     "Sign",
     "active_features",
@@ -38,6 +41,7 @@ __all__ = [
     "image_array",
     "last_of_trunk",
     "layers_of",
+    "resized_maps",
     "run_images",
     "text_vectors",
 ]
