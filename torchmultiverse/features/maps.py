@@ -7,12 +7,14 @@ Source: R. Selvaraju et al., *Grad-CAM: visual explanations from deep networks v
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import ModelError, nearest
+from torchmultiverse.errors import ModelError
 from torchmultiverse.features.layers import OUTPUT, LayerExtractor, _axis, _inner, _tensor, choose, layers_of
 from torchmultiverse.models import FloatArray, Images
 
@@ -40,18 +42,18 @@ class HeatMaps:
     """
 
     def __init__(self, model: Any, layer: str) -> None:
+        import torch
+
         (layer,) = choose(model, [layer])
         self._model, self._extract = _inner(model), LayerExtractor(model, [layer])
-        name = layer.partition("@")[0]
-        every = layers_of(model, every=True)
-        names = [one.name for one in every]
-        if name not in names and name != OUTPUT:
-            raise ModelError(f"no heat maps of '{name}', the same layer has another name.{nearest(name, names)}")
-        upto = every[: names.index(name) + 1] if name in names else every
-        maps = [one.name for one in upto if one.cut and _side(one.shape) and one.name != OUTPUT]
-        if not maps:
-            raise ModelError(f"no heat maps of '{name}': no layer before it has places of the picture")
-        self.place = maps[-1]
+        maps = [one.name for one in layers_of(model) if _side(one.shape) and one.name != OUTPUT]
+        probe = torch.zeros(1, 3, *self._model.input_size, device=self._model.device)
+        features, found = self._forward(probe, maps)
+        slopes = torch.autograd.grad(features.sum(), list(found.values()), allow_unused=True) if found else ()
+        before = [name for name, slope in zip(found, slopes, strict=True) if slope is not None]
+        if not before:
+            raise ModelError(f"no heat maps of '{layer}': no layer before it has places of the picture")
+        self.place = before[-1]
 
     def __call__(self, images: Images, weights: FloatArray) -> FloatArray:
         """Return maps (N, h, w), 0 or larger, at the resolution of the layer.
@@ -62,28 +64,40 @@ class HeatMaps:
         """
         import torch
 
-        found: list[torch.Tensor] = []
-
-        def catch(_: Any, __: Any, output: Any) -> Any:
-            if (tensor := _tensor(output)) is not None:
-                found.append(tensor)
-            # A copy goes on: what follows may change the tensor in place.
-            return output.clone() if isinstance(output, torch.Tensor) else None
-
-        handle = self._model.module.get_submodule(self.place).register_forward_hook(catch)
-        try:
-            with torch.enable_grad():
-                pixels = self._model.batch(images).requires_grad_(True)
-                (features,) = self._extract.forward(pixels)
-                of = torch.from_numpy(np.ascontiguousarray(weights, np.float32)).to(features.device)
-                (slope,) = torch.autograd.grad((features * of).sum(), found[-1])
-        finally:
-            handle.remove()
+        pixels = self._model.batch(images)
+        features, found = self._forward(pixels, [self.place])
+        of = torch.from_numpy(np.ascontiguousarray(weights, np.float32)).to(features.device)
+        tensor = found[self.place]
+        (slope,) = torch.autograd.grad((features * of).sum(), tensor)
         with torch.no_grad():
-            values, slopes = (_grid(one, len(pixels)) for one in (found[-1], slope))
+            values, slopes = (_grid(one, len(pixels)) for one in (tensor, slope))
             heat = (values * slopes.mean((2, 3), keepdim=True)).sum(1).clamp(min=0)
             out: FloatArray = heat.float().cpu().numpy()
             return out
+
+    def _forward(self, pixels: torch.Tensor, places: Sequence[str]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return the features of pictures, and the outputs of modules on the way to them, with gradients."""
+        import torch
+
+        found: dict[str, torch.Tensor] = {}
+
+        def catch(name: str, output: Any) -> Any:
+            if (tensor := _tensor(output)) is not None:
+                found[name] = tensor
+            # A copy goes on: what follows may change the tensor in place.
+            return output.clone() if isinstance(output, torch.Tensor) else None
+
+        handles = []
+        for place in places:
+            hook = partial(lambda name, _, __, output: catch(name, output), place)
+            handles.append(self._model.module.get_submodule(place).register_forward_hook(hook))
+        try:
+            with torch.enable_grad():
+                (features,) = self._extract.forward(pixels.requires_grad_(True))
+        finally:
+            for handle in handles:
+                handle.remove()
+        return features, found
 
 
 def _side(shape: tuple[int, ...]) -> int:

@@ -163,9 +163,9 @@ def energy_section(energy: ObjectEnergy, found: Scored) -> Section:
         about=f"Where what speaks for a picture lies: the heat map of its active discriminative features "
         f"(Grad-CAM at {energy.place}), against the exact mask of {what}, the core; all else is spurious. Energy is "
         "the share of the heat on the core. Compare it with the share of the picture that is core (a map without "
-        "any place) and with the mask of another picture (a map that only knows where objects usually are). IoU as in the "
-        "source, of the area above half of the largest heat; soft IoU without a threshold. Intervals are "
-        "over groups.",
+        "any place) and with the mask of another picture (a map that only knows where objects usually are). IoU is "
+        "that of the source, of the area above half of the largest heat; soft IoU has no threshold. Intervals are over "
+        "groups.",
         charts=(BarChart(title="Heat on the core", y="energy", bars=tuple(bars)),),
         table=tuple(lines), pictures=_pictures(energy, found, defined),
     )  # fmt: skip
@@ -178,7 +178,7 @@ def energy_levels_section(
     defined = np.isfinite(energy.regions.core)
     test = energy.test[defined]
     lines: list[dict[str, Cell]] = []
-    for name, level, mine in by_level(features, factors, found.rows[test], label):
+    for name, level, mine in by_level(features, factors, found.rows[test], (label, found.parts.by)):
         groups = found.groups[test][mine]
         own = _mean(energy.regions.core[defined][mine], groups)
         lines.append(

@@ -79,7 +79,7 @@ def activity_section(found: Scored) -> Section:
 
 
 def by_level(
-    features: Features, factors: Sequence[str] | None, places: NDArray[np.int64], label: str
+    features: Features, factors: Sequence[str] | None, places: NDArray[np.int64], without: Sequence[str]
 ) -> list[tuple[str, str, NDArray[np.bool_]]]:
     """Return factor, level and which pictures have it, of every level with enough of them.
 
@@ -87,12 +87,12 @@ def by_level(
         features: with the columns.
         factors: names; all that vary by default.
         places: of the pictures among the features, (P,).
-        label: column that is left out.
+        without: columns that are left out: what is predicted, and what groups.
     """
     found = []
     for name in factor_names(features, factors):
         target = factor_target(features.columns, name)
-        if name == label or target.numbers is not None:
+        if name in without or target.numbers is not None:
             continue
         codes = target.codes[places]
         for code, level in enumerate(target.levels):
@@ -107,7 +107,9 @@ def levels_section(features: Features, label: str, factors: Sequence[str] | None
     lines: list[dict[str, Cell]] = []
     bars: dict[str, list[Bar]] = {}
     scores, intervals = found.scores[Q], Intervals()
-    for name, level, mine in by_level(features, factors, found.rows, label) if found.known.any() else ():
+    for name, level, mine in (
+        by_level(features, factors, found.rows, (label, found.parts.by)) if found.known.any() else ()
+    ):
         groups = np.unique(found.groups[mine], return_inverse=True)[1]
         of = mean_interval(scores[mine], groups, intervals, (0.0, 1.0))
         right = intervals.of_mean(found.right[mine].astype(float), groups)

@@ -221,7 +221,7 @@ def typicality_section(
 def _levels(typical: Typicality, features: Features, label: str, factors: Any, found: Scored) -> tuple[BarChart, ...]:
     bars: dict[str, list[Bar]] = {}
     groups = found.groups[typical.test]
-    for name, level, mine in by_level(features, factors, found.rows[typical.test], label):
+    for name, level, mine in by_level(features, factors, found.rows[typical.test], (label, found.parts.by)):
         of = mean_interval(typical.own[mine], _codes(groups[mine]), Intervals())
         bars.setdefault(name, []).append(Bar(name=level, value=-of.mean, low=-of.high, high=-of.low))
     return tuple(
