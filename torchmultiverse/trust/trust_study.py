@@ -129,7 +129,7 @@ def _headline(
     if found.empty > _MOST_EMPTY:
         return (
             f"The Q-Score says nothing here: {found.empty:.0%} of the test pictures have no active feature that is "
-            f"discriminative. Try a lower --epsilon, now {options.epsilon:g}, or another band (--low, --high, --band-of)."
+            f"discriminative. Try a lower --epsilon, now {options.epsilon:g}, or another band (--low, --high)."
         )
     if mine is None:
         return f"The probe of {plain(label)} is right about {accuracy:.0%} of the pictures: nothing is left to tell."
