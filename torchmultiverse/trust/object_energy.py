@@ -41,6 +41,7 @@ class ObjectEnergy:
         overlays: the pictures as the model sees them, warm where the heat is, uint8 (P, H, W, 3).
         core: number of the core in the masks.
         place: layer whose map it is.
+        side: height and width of that map.
     """
 
     test: NDArray[np.int64]
@@ -49,6 +50,7 @@ class ObjectEnergy:
     overlays: NDArray[np.uint8]
     core: int
     place: str
+    side: tuple[int, int]
 
 
 def core_of(label: str) -> int:
@@ -93,6 +95,7 @@ def measure_energy(
     maps = HeatMaps(model, layer)
     test = rng.permutation(np.flatnonzero(found.known))
     kept: list[int] = []
+    side = (0, 0)
     heats, cores, overlays = [], [], []
     total = min(most, len(test))
     with progress_bar(quiet) as progress:
@@ -106,7 +109,9 @@ def measure_energy(
                 continue
             mine = part[seen]
             pictures = [rgb(image) for image in images.iter_images([int(r) for r in rows[found.rows[mine]]])]
-            heat = resized_maps(maps(pictures, _weights(found, mine, sign)), preprocess.size)
+            made = maps(pictures, _weights(found, mine, sign))
+            side = (int(made.shape[1]), int(made.shape[2]))
+            heat = resized_maps(made, preprocess.size)
             heats.append(heat)
             cores.append(np.stack([masks[k] for k in seen]))
             overlays.append(_overlay(preprocess.pixels(pictures), heat))
@@ -119,7 +124,7 @@ def measure_energy(
     heat, region = np.concatenate(heats), np.concatenate(cores)
     return ObjectEnergy(
         np.array(kept), regions_of(heat, region), regions_of(heat, np.roll(region, 1, 0)).core,
-        np.concatenate(overlays), core, maps.place,
+        np.concatenate(overlays), core, maps.place, side,
     )  # fmt: skip
 
 
@@ -158,15 +163,22 @@ def energy_section(energy: ObjectEnergy, found: Scored) -> Section:
     defined = np.isfinite(energy.regions.core)
     lines, bars = _by_answer(energy, found, defined)
     what = {0: "the background", 1: "the object", 2: "the second object"}.get(energy.core, f"number {energy.core}")
+    whole = lines[0] if lines else {}
+    said = (
+        f"{100 * float(whole['energy on the core %'] or 0):.1f} % of the heat lies on {what}, which fills "
+        f"{100 * float(whole['area of the core %'] or 0):.1f} % of the picture; on the mask of another picture "
+        f"{100 * float(whole['mask of another %'] or 0):.1f} %. "
+        if lines
+        else "No heat map has any heat. "
+    )
     return Section(
         title="Core and spurious",
-        about=f"Where what speaks for a picture lies: the heat map of its active discriminative features "
-        f"(Grad-CAM at {energy.place}), against the exact mask of {what}, the core; all else is spurious. Energy is "
-        "the share of the heat on the core. Compare it with the share of the picture that is core (a map without "
-        "any place) and with the mask of another picture (a map that only knows where objects usually are). IoU is "
-        "that of the source, of the area above half of the largest heat; soft IoU has no threshold. Intervals are over "
+        about=f"{said}Where what speaks for a picture lies: the heat map of its active discriminative features "
+        f"(Grad-CAM at {energy.place}, {energy.side[0]} × {energy.side[1]} places), against the "
+        f"exact mask of {what}, the core; all else is spurious. Energy is the share of the heat on the core. Compare it with the share of the picture that is core (a map without any place) and with the mask of another picture (a map that only knows where objects usually are). IoU is that "
+        "of the source, of the area above half of the largest heat; soft IoU has no threshold. Intervals are over "
         "groups.",
-        charts=(BarChart(title="Heat on the core", y="energy", bars=tuple(bars)),),
+        charts=(BarChart(title="Heat on the core", y="energy", bars=tuple(bars)),) if bars else (),
         table=tuple(lines), pictures=_pictures(energy, found, defined),
     )  # fmt: skip
 

@@ -17,7 +17,7 @@ from torchmultiverse.trust.trust_options import TrustOptions
 Q, CONFIDENCE, DENSITY, SHUFFLED = (
     "Q-Score",
     "confidence of the probe",
-    "nearness to training pictures",
+    "nearness to training",
     "Q-Score of a shuffled band",
 )
 NEIGHBOURS = 10
