@@ -174,10 +174,11 @@ def energy_section(energy: ObjectEnergy, found: Scored) -> Section:
     return Section(
         title="Core and spurious",
         about=f"{said}Where what speaks for a picture lies: the heat map of its active discriminative features "
-        f"(Grad-CAM at {energy.place}, {energy.side[0]} × {energy.side[1]} places), against the "
-        f"exact mask of {what}, the core; all else is spurious. Energy is the share of the heat on the core. Compare it with the share of the picture that is core (a map without any place) and with the mask of another picture (a map that only knows where objects usually are). IoU is that "
-        "of the source, of the area above half of the largest heat; soft IoU has no threshold. Intervals are over "
-        "groups.",
+        f"(Grad-CAM at {energy.place}, {energy.side[0]} × {energy.side[1]} places), against the exact mask of {what}, "
+        "the core; all else is spurious. Energy is the share of the heat on the core. Compare it with the share of the "
+        "picture that is core (a map without any place) and with the mask of another picture (a map that only knows "
+        "where objects usually are). IoU is that of the source, of the area above half of the largest heat; soft IoU "
+        "has no threshold. Intervals are over groups.",
         charts=(BarChart(title="Heat on the core", y="energy", bars=tuple(bars)),) if bars else (),
         table=tuple(lines), pictures=_pictures(energy, found, defined),
     )  # fmt: skip
