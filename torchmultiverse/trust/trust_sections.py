@@ -72,7 +72,8 @@ def activity_section(found: Scored) -> Section:
             {
                 "features": found.active.size, "never active": int((activity == 0).sum()),
                 "discriminative": int(found.band.sum()),
-                "of them ever active": int((found.band & (found.active.activity() > 0)).sum()), "active in a picture (mean)": float(counts.mean()),
+                "of them ever active": int((found.band & (found.active.activity() > 0)).sum()),
+                "active in a picture (mean)": float(counts.mean()),
                 "at most": int(counts.max()),
             },
         ),
