@@ -17,7 +17,7 @@ from torchmultiverse.store import ImageSet, open_images
 from torchmultiverse.study import Cell, Section, Study
 from torchmultiverse.trust.judgement import Judgement, judged
 from torchmultiverse.trust.object_energy import core_of, energy_levels_section, energy_section, measure_energy
-from torchmultiverse.trust.scored import CONFIDENCE, Q, Scored, score_pictures
+from torchmultiverse.trust.scored import CONFIDENCE, SHUFFLED, Q, Scored, score_pictures
 from torchmultiverse.trust.subset_probes import subset_accuracies, subset_section
 from torchmultiverse.trust.trust_options import TrustOptions
 from torchmultiverse.trust.trust_sections import (
@@ -138,8 +138,9 @@ def _headline(
         f"The Q-Score {tells} which pictures a probe of {plain(label)} gets right: AUROC {100 * mine.roc:.1f} % "
         f"[{100 * mine.roc_low:.1f}, {100 * mine.roc_high:.1f}], chance 50 %"
     )
-    other = judgements[CONFIDENCE]
-    return said + (f"; the probe's own confidence: {100 * other.roc:.1f} %." if other else ".")
+    beside = {"a shuffled band": judgements[SHUFFLED], "the probe's own confidence": judgements[CONFIDENCE]}
+    told = [f"{name}: {100 * one.roc:.1f} %" for name, one in beside.items() if one is not None]
+    return "; ".join([said, *told]) + "."
 
 
 def _facts(features: Features, layer: str, label: str, options: TrustOptions, found: Scored) -> dict[str, Cell]:
