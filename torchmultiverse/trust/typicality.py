@@ -37,7 +37,7 @@ STEPS = tuple(range(50, 1000, 100))
 """Of the 1,000 of the diffusion, at which the error is taken."""
 MOST = 200
 _BATCH = 64
-TYPICAL, GAIN = "typicality", "typicality beside other features"
+TYPICAL, GAIN = "typicality", "gain by its features"
 
 
 def noise_errors(
@@ -200,7 +200,7 @@ def typicality_section(
                     "AUPRC %": one.precision, "AUPRC of chance %": one.chance, "n": one.images, "groups": one.groups,
                 }
             )  # fmt: skip
-            bars.append(Bar(name=f"{name}: {asked}", value=one.roc, low=one.roc_low, high=one.roc_high))
+            bars.append(Bar(name=name, value=one.roc, low=one.roc_low, high=one.roc_high, group=asked))
     levels = _levels(typical, features, label, factors, found)
     learnt = int(typical.learnt.sum())
     known = f" {learnt:,} of the {len(typical.test):,} pictures were learnt by the decoder." if learnt else (
@@ -211,7 +211,7 @@ def typicality_section(
         about="A decoder that is conditioned on the features of "
         f"{typical.layer} is given each picture with noise, and its features. Typicality is minus the error of the "
         "noise that it predicts (mean of ten steps; −1 is knowing nothing). Plain pictures are easy to predict, "
-        "whatever they show; the second score takes that away: how much larger the error is with features of another "
+        "whatever they show; the gain takes that away: how much larger the error is with features of another "
         f"picture.{known}" + ("" if typical.other else " Name other pictures with --unlike to see whether it tells."),
         charts=((BarChart(title="What it tells", y="AUROC", bars=tuple(bars), chance=0.5),) if bars else ()) + levels,
         table=tuple(lines), pictures=_pictures(typical, images, features, found),
