@@ -1,3 +1,4 @@
+from .activation_maps import unit_maps as unit_maps
 from .cache import FeatureCache as FeatureCache
 from .encode import BatchSize as BatchSize
 from .encode import encode_texts as encode_texts
@@ -44,4 +45,5 @@ __all__ = [
     "resized_maps",
     "run_images",
     "text_vectors",
+    "unit_maps",
 ]
