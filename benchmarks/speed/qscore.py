@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from torchmultiverse.trust import active_features, discriminative_features
+from torchmultiverse.features import active_features, discriminative_features
 
 
 def private_bytes() -> int:

@@ -99,7 +99,7 @@ def of_vectors(seed: int, epochs: int) -> tuple[dict[str, Row], dict[str, Row], 
         loss = SelfSupervisedLoss("simclr", net, 32)
         terms = DomainTerms(net, 64, domain[seen].astype(np.int64), training) if ddm else None
         after = None if terms is None else partial(_end_epoch, terms)
-        fit(loss, views, len(seen), training, domains=terms, after=after, quiet=True)
+        fit(loss, views, len(seen), training, terms=[] if terms is None else [terms], after=after, quiet=True)
         net.eval()
         with torch.no_grad():
             noisy = base + 0.5 * rng.normal(size=base.shape)

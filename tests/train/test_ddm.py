@@ -135,7 +135,7 @@ def trained(world: Planted, epochs: int) -> tuple[Any, DomainTerms]:
         net: Any = network(trunk, 40, (32, 16), 8)
         loss = SelfSupervisedLoss("simclr", net, 16)
         terms = DomainTerms(net, 40, world.domain.astype(np.int64), training)
-    fit(loss, world, len(world.domain), training, domains=terms, after=lambda *_: terms.end_epoch(), quiet=True)
+    fit(loss, world, len(world.domain), training, terms=[terms], after=lambda *_: terms.end_epoch(), quiet=True)
     return net.eval(), terms
 
 

@@ -77,7 +77,7 @@ def test_other_kinds_are_read_in_the_same_way() -> None:
         ("epochs=-1", "'-1' is no value of epochs, such as 20: input should be greater than or equal to 0"),
         ("keep=0,x", "'0,x' is no value of keep, such as 0,5,20"),
         ("keep=0..5..0", r"'0\.\.5\.\.0' is no value of keep"),
-        ("local_scale=0.2+0.05", r"local_scale, such as 0.05,0.25: .*the smallest fraction comes first"),
+        ("local_scale=0.2+0.05", r"local_scale, such as 0.05,0.25: .*the smaller one comes first"),
         ("local_scale=0.2", "local_scale, such as 0.05,0.25"),
         ("crops=1+2+3", "crops, such as"),
         ("method=simcrl", r"no method 'simcrl'.*'simclr'"),

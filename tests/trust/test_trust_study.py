@@ -56,7 +56,9 @@ def test_the_score_tells_what_a_probe_gets_right(pictures: ImageList, tmp_path: 
     assert study.headline.startswith("The Q-Score tells which pictures")
     accuracy, n = study.facts["accuracy"], study.facts["test pictures"]
     assert len(lines) == n
-    assert np.mean([line["right"] == "yes" for line in lines]) == pytest.approx(accuracy)
+    assert np.mean([line["right"] == "yes" for line in lines]) == pytest.approx(
+        float(accuracy.removesuffix(" %")) / 100
+    )
     right = np.mean([line["Q-Score"] for line in lines if line["right"] == "yes"])
     assert right > np.mean([line["Q-Score"] for line in lines if line["right"] == "no"])
     titles = [section.title for section in study.sections]

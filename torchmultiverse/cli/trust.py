@@ -42,6 +42,35 @@ class Scoring:
         Literal["all", "live", "share"],
         typer.Option(help="What the ends are percentiles of: all features, those ever active; or shares of pictures."),
     ] = "all"
+    maps: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Test pictures whose heat maps are compared with the exact masks, where the data have masks; 0: none.",
+        ),
+    ] = 200
+    core: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Number in the masks of what should speak for an answer: 0 the background, 1 and 2 the characters. "
+            "Default: what --label is of.",
+        ),
+    ] = None
+    subsets: Annotated[
+        bool,
+        typer.Option("--subsets", help="Also train probes of parts of the features: the band, rare, generic, random."),
+    ] = False
+    decoder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a decoder of a layer of the model ('train decoder'): how typical inputs are. Default: none."
+        ),
+    ] = None
+    unlike: Annotated[
+        Path | None,
+        typer.Option(help="With --decoder: other pictures, which it should find less typical. Default: none."),
+    ] = None
     limit: Limit = None
 
 
@@ -50,6 +79,7 @@ class Scoring:
     epilog=examples(
         "torchmultiverse analyze trust timm:resnet50 --data data/animals",
         "torchmultiverse analyze trust ssl:encoder --data photographs --label label --epsilon 3 --out trust",
+        "torchmultiverse analyze trust ssl:encoder --data data/animals --subsets",
     ),
 )
 @tabular(ROWS)
@@ -67,8 +97,8 @@ def trust(
 ) -> None:
     """Score each picture without labels (Q-Score), and say whether that tells what a linear probe gets wrong.
 
-    Beside it stand the probe's confidence, the nearness to training pictures, and a control; writes a page, and a line
-    for each test picture.
+    Beside it stand the probe's confidence, the nearness to training pictures, and a control; of data with exact masks,
+    how much of what speaks for a picture lies on the object. Writes a page, and a line for each test picture.
     """
     from torchmultiverse.analyze import RunOptions
     from torchmultiverse.files import write_atomic
@@ -77,7 +107,8 @@ def trust(
 
     options = TrustOptions(
         scoring.layer, label, group, factor, scoring.epsilon, (scoring.low, scoring.high), scoring.band_of,
-        limit=scoring.limit,
+        limit=scoring.limit, maps=scoring.maps, core=scoring.core, subsets=scoring.subsets, decoder=scoring.decoder,
+        unlike=scoring.unlike,
     )  # fmt: skip
     study, lines = study_trust(model, data, options, RunOptions(seed, features_folder(features)))
     finish(study, out, seed)

@@ -13,12 +13,27 @@ from .extract import text_vectors as text_vectors
 from .layers import LayerExtractor as LayerExtractor
 from .layers import last_of_trunk as last_of_trunk
 from .layers import layers_of as layers_of
+from .maps import HeatMaps as HeatMaps
+from .maps import resized_maps as resized_maps
+from .qscore import BAND as BAND
+from .qscore import EPSILON as EPSILON
+from .qscore import ActiveFeatures as ActiveFeatures
+from .qscore import Sign as Sign
+from .qscore import active_features as active_features
+from .qscore import discriminative_features as discriminative_features
 
 __all__ = [
+    "BAND",
+    "EPSILON",
+    "ActiveFeatures",
     "BatchSize",
     "FeatureCache",
     "Features",
+    "HeatMaps",
     "LayerExtractor",
+    "Sign",
+    "active_features",
+    "discriminative_features",
     "embed_texts",
     "encode_images",
     "encode_texts",
@@ -27,6 +42,7 @@ __all__ = [
     "image_array",
     "last_of_trunk",
     "layers_of",
+    "resized_maps",
     "run_images",
     "text_vectors",
     "unit_maps",

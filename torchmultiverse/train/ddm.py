@@ -155,6 +155,8 @@ class DomainTerms:
         DatasetError: fewer than two domains.
     """
 
+    table = "domains.csv"
+
     def __init__(
         self, module: torch.nn.Module, width: int, domains: NDArray[np.int64], training: EncoderTraining
     ) -> None:
@@ -231,6 +233,10 @@ class DomainTerms:
         import torch
 
         return torch.randperm(count)
+
+    def modules(self) -> dict[str, torch.nn.Module]:
+        """Return the critic."""
+        return {"critic": self.critic}
 
     def follow(self, done: float) -> None:
         """Take note of how much of the training is done, 0 to 1."""

@@ -111,6 +111,11 @@ class EncoderTraining(TrainingSettings):
         ddm_critic: widths of the critic's layers.
         ddm_steps, ddm_rate, ddm_penalty: of the critic: steps before each of the encoder's, its highest learning rate,
             and the weight of its gradient penalty.
+        qscore: weight of the Q-Scores that lie below their mean, see `torchmultiverse.train.quality`; 0 for no such
+            terms, and then all that begins with ``qscore_`` is nothing. The source takes 1e-4 for both weights.
+        qscore_norms: weight of the features that lie above the mean; by default that of the scores.
+        qscore_epsilon, qscore_band, qscore_of: of the score, as in `torchmultiverse.features.active_features` and
+            `torchmultiverse.features.discriminative_features`.
         seed: of everything that is random.
     """
 
@@ -178,11 +183,28 @@ class EncoderTraining(TrainingSettings):
     ddm_steps: int = Field(default=5, ge=1, description="With --ddm: steps of the critic for one of the encoder.")
     ddm_rate: float = Field(default=5e-3, ge=0, description="With --ddm: highest learning rate of the critic.")
     ddm_penalty: float = Field(default=10.0, ge=0, description="With --ddm: weight of the critic's gradient penalty.")
+    qscore: float = Field(
+        default=0.0, ge=0,
+        description="Weight of low Q-Scores, made larger in fine-tuning (with --from); the source takes 1e-4. 0: none.",
+    )  # fmt: skip
+    qscore_norms: float | None = Field(
+        default=None, ge=0, description="With --qscore: weight of features active for all, made smaller. Default: same."
+    )
+    qscore_epsilon: float = Field(
+        default=4.0, ge=0, description="With --qscore: standard deviations that an active feature stands out."
+    )
+    qscore_band: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] = Field(
+        default=(50.0, 95.0), description="With --qscore: band of activity whose features are discriminative."
+    )
+    qscore_of: Literal["all", "live", "share"] = Field(
+        default="all", description="With --qscore: what the band is of: all features, those ever active, or shares."
+    )
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the settings as plain data; without a domain nothing is said of domains."""
+        """Return the settings as plain data; what is not used of domains and of the Q-Score is not said."""
         plain = super().as_dict()
-        return plain if self.ddm else {name: v for name, v in plain.items() if not name.startswith("ddm")}
+        idle = tuple(name for name in ("ddm", "qscore") if not getattr(self, name))
+        return {name: value for name, value in plain.items() if not name.startswith(idle)} if idle else plain
 
     @field_validator("augment", mode="before")
     @classmethod
@@ -191,11 +213,11 @@ class EncoderTraining(TrainingSettings):
         names = [value] if isinstance(value, str) else value
         return tuple(dict.fromkeys(one for name in names for one in groups.get(name, (name,))))
 
-    @field_validator("local_scale")
+    @field_validator("local_scale", "qscore_band")
     @classmethod
     def _rises(cls, value: tuple[float, float]) -> tuple[float, float]:
         if value[0] > value[1]:
-            raise ValueError("the smallest fraction comes first")
+            raise ValueError("the smaller one comes first")
         return value
 
     @property

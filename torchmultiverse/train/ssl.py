@@ -24,16 +24,17 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.errors import DatasetError, ModelError, SettingError, nearest
-from torchmultiverse.features import image_array
+from torchmultiverse.features import features_of, image_array, last_of_trunk
 from torchmultiverse.files import write_atomic
 from torchmultiverse.json_text import read_json
-from torchmultiverse.models import ENCODER_CONFIG, build_encoder
+from torchmultiverse.models import ENCODER_CONFIG, build_encoder, load_model
 from torchmultiverse.models import torch_tools as tools
-from torchmultiverse.store import ImageSet, columns_of, manifest_hash, open_images, usual_label
+from torchmultiverse.store import ImageSet, ImageSubset, columns_of, manifest_hash, open_images, usual_label
 from torchmultiverse.train.augment import AugmentedViews, SmallCrops
-from torchmultiverse.train.ddm import DomainTerms, refuse_idle, terms_of
+from torchmultiverse.train.ddm import refuse_idle, terms_of
 from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, Schedule, checkpoint_of, cosine, triangle
 from torchmultiverse.train.pairs import NEAR, check_pairs, neighbours_by
+from torchmultiverse.train.quality import LossTerms, QScoreTerms, discriminative_of, refuse_idle_scores
 from torchmultiverse.train.row_choice import levels_of, trained_rows
 from torchmultiverse.train.settings import COSINE, METHODS, SUPERVISED, EncoderTraining
 from torchmultiverse.train.starting import Start, start_from
@@ -263,7 +264,7 @@ class EncoderObjective(Objective):
         training: batch size, epochs and seed.
         labels: codes (N,), for methods of `SUPERVISED`.
         names: of the classes, for warnings.
-        domains: terms beside the loss.
+        terms: beside the loss.
     """
 
     def __init__(
@@ -274,9 +275,9 @@ class EncoderObjective(Objective):
         training: EncoderTraining,
         labels: NDArray[np.int64] | None = None,
         names: Sequence[str] = (),
-        domains: DomainTerms | None = None,
+        terms: Sequence[LossTerms] = (),
     ) -> None:
-        self.name, self._domains = loss.method, domains
+        self.name, self._terms = loss.method, terms
         self._names, self._warned = names, False
         self._loss, self._views, self._count, self._seed, self._labels = loss, views, count, training.seed, labels
         self._size = min(training.batch_size, count)
@@ -285,16 +286,16 @@ class EncoderObjective(Objective):
 
     @override
     def modules(self) -> dict[str, torch.nn.Module]:
-        return self._loss.modules() | ({"critic": self._domains.critic} if self._domains else {})
+        return self._loss.modules() | {name: part for one in self._terms for name, part in one.modules().items()}
 
     @override
     def state(self) -> dict[str, Any]:
-        return self._domains.state() if self._domains else {}
+        return {name: value for one in self._terms for name, value in one.state().items()}
 
     @override
     def load_state(self, state: Mapping[str, Any]) -> None:
-        if self._domains:
-            self._domains.load_state(state)
+        for one in self._terms:
+            one.load_state(state)
 
     @override
     def batches(self, epoch: int) -> Iterator[Any]:
@@ -327,13 +328,15 @@ class EncoderObjective(Objective):
         views, labels, epoch, rows = batch
         views = [view.to(self.device) for view in views]
         value = self._loss(views, None if labels is None else labels.to(self.device), epoch)
-        return self._domains(value, rows) if self._domains else value
+        for one in self._terms:
+            value = one(value, rows)
+        return value
 
     @override
     def after_step(self, step: int) -> None:
         self._loss.follow(step / self._total)
-        if self._domains:
-            self._domains.follow(step / self._total)
+        for one in self._terms:
+            one.follow(step / self._total)
 
     @override
     def upgraded(self, checkpoint: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -354,7 +357,7 @@ def fit(
     *,
     labels: NDArray[np.int64] | None = None,
     names: Sequence[str] = (),
-    domains: DomainTerms | None = None,
+    terms: Sequence[LossTerms] = (),
     checkpoint: Path | None = None,
     after: Callable[[int, Sequence[float]], None] | None = None,
     quiet: bool = False,
@@ -368,7 +371,7 @@ def fit(
         training: epochs, batch size, rates, optimizer and seed.
         labels: codes (N,), for methods of `SUPERVISED`.
         names: of the classes, for warnings.
-        domains: terms beside the loss, of the same network.
+        terms: beside the loss, of the same network.
         checkpoint: file from which an interrupted run goes on, and which is written after every epoch.
         after: called with the number of epochs done (0 before the first) and the mean loss of each.
         quiet: show no bar.
@@ -379,7 +382,7 @@ def fit(
     """
     if count < 2:
         raise DatasetError(f"{count} images cannot be trained on")
-    objective = EncoderObjective(loss, views, count, training, labels, names, domains)
+    objective = EncoderObjective(loss, views, count, training, labels, names, terms)
     settings = LoopSettings(
         epochs=training.epochs, steps=training.epochs * objective.steps, learning_rate=training.learning_rate,
         weight_decay=training.weight_decay, weight_decay_end=training.weight_decay_end, optimizer=training.optimizer,
@@ -433,22 +436,22 @@ def train_encoder(
 
     training = training or EncoderTraining()
     refuse_idle(training)
+    refuse_idle_scores(training, start is not None)
     images = open_images(dataset)
     chosen = np.arange(len(images)) if rows is None else np.asarray(rows)
     columns = columns_of(images)
     named = label or usual_label(columns) or "label"
     chosen, left_out = trained_rows(columns, chosen, training, named, unseen)
-    labels: NDArray[np.int64] | None = None
-    names: tuple[str, ...] = ()
-    if training.method in SUPERVISED:
-        names, labels = levels_of(columns, named, chosen)
+    names, labels = levels_of(columns, named, chosen) if training.method in SUPERVISED else ((), None)
     domains = levels_of(columns, training.ddm, chosen, "ddm")[1] if training.ddm else None
     folder = Path(out)
     first = None if start is None else start_from(start, training)
     config = _config(training, images, chosen, named, left_out, first)
-    check_pairs(training.pairs, (folder / "model.pt").exists())  # before the folder is claimed
+    done = (folder / "model.pt").exists()
+    check_pairs(training.pairs, done)  # before the folder is claimed
+    scored = None if done or not training.qscore else _scored(start, images, chosen, training, quiet)
     _claim(folder, config, training)
-    if (folder / "model.pt").exists():
+    if done:
         return folder
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(training.seed)
@@ -456,24 +459,40 @@ def train_encoder(
         if first is not None:
             first.fill(module)
         loss = _loss(module, training, len(names), len(chosen))
-        terms = None if domains is None else terms_of(module, domains, training)
+        terms: list[LossTerms] = [] if domains is None else [terms_of(module, domains, training)]
+        terms += [] if scored is None else [QScoreTerms(module, scored, training)]
     views = _views(images, chosen, training, columns, quiet)
 
     def after(epoch: int, losses: Sequence[float]) -> None:
         if epoch in training.keep:
             _save(folder / f"epoch-{epoch:05d}.pt", module)
-        table = ["epoch,loss", *(f"{number},{loss:.6g}" for number, loss in enumerate(losses, 1))]
-        write_atomic(folder / "losses.csv", ("\n".join(table) + "\n").encode(), sync=False)
-        if terms is not None:
-            write_atomic(folder / "domains.csv", terms.end_epoch().encode(), sync=False)
+        _write_tables(folder, losses, terms)
 
     loop = fit(
-        loss, views, len(chosen), training, labels=labels, names=names, domains=terms, checkpoint=folder / RUNNING,
+        loss, views, len(chosen), training, labels=labels, names=names, terms=terms, checkpoint=folder / RUNNING,
         after=after, quiet=quiet,
     )  # fmt: skip
     _save(folder / "model.pt", module)
     loop.finish()
     return folder
+
+
+def _write_tables(folder: Path, losses: Sequence[float], terms: Sequence[LossTerms]) -> None:
+    """Write what the loss was, and what its terms were, epoch by epoch."""
+    table = ["epoch,loss", *(f"{number},{loss:.6g}" for number, loss in enumerate(losses, 1))]
+    write_atomic(folder / "losses.csv", ("\n".join(table) + "\n").encode(), sync=False)
+    for one in terms:
+        write_atomic(folder / one.table, one.end_epoch().encode(), sync=False)
+
+
+def _scored(
+    start: str | Path | None, images: ImageSet, rows: NDArray[np.int64], training: EncoderTraining, quiet: bool
+) -> NDArray[np.bool_]:
+    """Return which features of the encoder that is fine-tuned are discriminative on these images."""
+    encoder = load_model(f"ssl:{str(start).removeprefix('ssl:')}")
+    layer = last_of_trunk(encoder)
+    vectors = features_of(encoder, ImageSubset(images, rows), [layer], quiet=quiet).layers[layer]
+    return discriminative_of(vectors, training)
 
 
 def _config(

@@ -2,99 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from torchmultiverse.analyze import ProbeData, RunOptions, factor_target, nearest_rows, probe_of, split
-from torchmultiverse.documents import EncodedImage
-from torchmultiverse.errors import QuestionError
+from torchmultiverse.analyze import RunOptions
+from torchmultiverse.errors import QuestionError, TorchMultiverseError
 from torchmultiverse.evaluation import plain
-from torchmultiverse.features import Features, factor_names, features_of, last_of_trunk
-from torchmultiverse.images import rgb, thumbnail
+from torchmultiverse.features import Features, LayerExtractor, Sign, features_of, last_of_trunk, layers_of
 from torchmultiverse.models import load_model
-from torchmultiverse.stats import Intervals, mean_interval
 from torchmultiverse.store import ImageSet, label_column, open_images
-from torchmultiverse.study import Bar, BarChart, Cell, ImageRow, LineChart, Point, Section, Series, Study
+from torchmultiverse.study import Cell, Section, Study
 from torchmultiverse.trust.judgement import Judgement, judged
-from torchmultiverse.trust.qscore import BAND, EPSILON, ActiveFeatures, Sign, active_features, discriminative_features
-
-Q, CONFIDENCE, DENSITY, SHUFFLED = (
-    "Q-Score",
-    "confidence of the probe",
-    "nearness to training pictures",
-    "Q-Score of a shuffled band",
+from torchmultiverse.trust.object_energy import core_of, energy_levels_section, energy_section, measure_energy
+from torchmultiverse.trust.scored import CONFIDENCE, SHUFFLED, Q, Scored, score_pictures
+from torchmultiverse.trust.subset_probes import subset_accuracies, subset_section
+from torchmultiverse.trust.trust_options import TrustOptions
+from torchmultiverse.trust.trust_sections import (
+    activity_section,
+    compared_section,
+    levels_section,
+    pictures_section,
+    published_section,
 )
-NEIGHBOURS = 10
-_LEAST = 5  # pictures of a level that is shown
+from torchmultiverse.trust.typicality import measure_typicality, typicality_section
+
 _MOST_EMPTY = 0.5  # of test pictures without a score, above which nothing is concluded
+_LOOKED_AT = 8  # pictures by which another layer is proposed
 SOURCES = (
     "N. Kalibhat et al.: Measuring self-supervised representation quality for downstream classification using "
     "discriminative features, AAAI 2024.",
 )
 
 
-@dataclass(frozen=True)
-class TrustOptions:
-    """What is asked.
-
-    Attributes:
-        layer: whose features; the last before the head by default.
-        label: column that the probe predicts; the animal or the label by default.
-        group: column whose groups are in one part only.
-        factors: columns by whose levels scores are shown; all that vary by default.
-        epsilon, band, of, sign: of the Q-Score; see `torchmultiverse.trust.active_features` and
-            `torchmultiverse.trust.discriminative_features`. Without a sign, features that are negative anywhere are
-            taken by their positive part, and the study says so.
-        limit: so many pictures at most.
-    """
-
-    layer: str | None = None
-    label: str | None = None
-    group: str = "auto"
-    factors: Sequence[str] | None = None
-    epsilon: float = EPSILON
-    band: tuple[float, float] = BAND
-    of: Literal["all", "live", "share"] = "all"
-    sign: Sign | None = None
-    limit: int | None = None
-
-
-@dataclass(frozen=True)
-class _Trusted:
-    """Scores of the test pictures, and what the probe said of them.
-
-    Attributes:
-        rows: places among the features, (T,).
-        scores: by name, (T,) each, high where the answer should be right.
-        right: (T,).
-        groups: (T,).
-        active: features of all pictures.
-        band: discriminative features.
-        empty: share of test pictures without a discriminative active feature.
-        answers: classes.
-        by: column that grouped.
-    """
-
-    rows: NDArray[np.int64]
-    scores: Mapping[str, NDArray[np.float64]]
-    right: NDArray[np.bool_]
-    groups: NDArray[np.int64]
-    active: ActiveFeatures
-    band: NDArray[np.bool_]
-    empty: float
-    answers: int
-    by: str
-
-
 def study_trust(
     model: Any, dataset: str | Path | ImageSet, options: TrustOptions | None = None, run: RunOptions | None = None
 ) -> tuple[Study, list[dict[str, Cell]]]:
     """Ask whether the Q-Score, which sees no labels, tells which pictures a linear probe gets wrong.
+
+    With exact masks also where in the picture the features are that speak for it; see `TrustOptions` for the rest.
 
     Args:
         model: a model string or model.
@@ -106,7 +54,7 @@ def study_trust(
         The study, and a line for every test picture: row, score, whether the probe was right.
 
     Raises:
-        ModelError: no such layer.
+        ModelError: no such layer, or a decoder of another model.
         DatasetError: no such column, too few groups, or too few features for so high an epsilon.
     """
     options, run = options or TrustOptions(), run or RunOptions()
@@ -117,73 +65,97 @@ def study_trust(
     vectors = features.layers[layer]
     sign = options.sign or ("positive" if float(vectors.min()) < 0 else "as it is")
     label = label_column(features.columns, options.label, features.dataset)
-    found = _trusted(vectors, features, label, sign, options, run)
+    found = score_pictures(vectors, features, label, sign, options, run.seed)
     rng = np.random.default_rng((run.seed, 2))
     judgements = {name: judged(scores, found.right, found.groups, rng) for name, scores in found.scores.items()}
+    notes = _notes(loaded, images, layer, sign, found)
+    sections = [compared_section(judgements, found), activity_section(found)]
+    if options.subsets:
+        results = subset_accuracies(found, options.band, np.random.default_rng((run.seed, 3)), run.quiet)
+        sections.append(subset_section(results, found))
+    else:
+        notes.append("Whether the band is all that a probe needs was not asked; --subsets trains some fifty probes.")
+    sections += levels_section(features, label, options.factors, found)
+    sections += _energy(loaded, images, features, layer, label, sign, options, found, run, notes)
+    if options.decoder is not None:
+        weights = str(loaded.info.weights_sha256 or "")
+        typical = measure_typicality(options.decoder, weights, images, features, found, options.unlike, run)
+        sections.append(typicality_section(typical, images, features, label, options.factors, found, run.seed))
+    elif options.unlike is not None:
+        raise QuestionError("other pictures (--unlike) are compared by a decoder; name one with --decoder")
+    sections += [*pictures_section(images, features, found), *published_section()]
     lines: list[dict[str, Cell]] = [
         {"row": int(features.rows[row]), "right": "yes" if right else "no"}
         | {name: float(scores[k]) for name, scores in found.scores.items()}
         for k, (row, right) in enumerate(zip(found.rows, found.right, strict=True))
     ]
-    return _study(features, images, layer, label, sign, options, found, judgements), lines
+    return Study(
+        kind="trust", title=f"Which pictures {features.model} can be trusted on",
+        headline=_headline(label, options, found, judgements), models=(features.model,), dataset=features.dataset,
+        facts=_facts(features, layer, label, options, found), sections=tuple(sections), notes=tuple(notes),
+        sources=SOURCES,
+    ), lines  # fmt: skip
 
 
-def _trusted(
-    vectors: NDArray[np.float32], features: Features, label: str, sign: Sign, options: TrustOptions, run: RunOptions
-) -> _Trusted:
-    rng = np.random.default_rng(run.seed)
-    target = factor_target(features.columns, label)
-    if target.numbers is not None:
-        raise QuestionError(f"'{label}' is a number; a column of classes is needed")
-    parts = split(features.columns, target, rng, options.group)
-    data = ProbeData(
-        vectors[parts.train], vectors[parts.validation], vectors[parts.test], target.codes[parts.train],
-        target.codes[parts.validation], len(target.levels),
-    )  # fmt: skip
-    said = probe_of("logistic")(data, rng)
-    assert said.confidence is not None
-    active = active_features(vectors, options.epsilon, sign)
-    learnt = active_features(vectors[parts.train], options.epsilon, sign).activity()
-    band = discriminative_features(learnt, options.band, options.of)
-    scores, known = active.scores(band)
-    shuffled, _ = active.scores(rng.permutation(band))
-    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)
-    near = nearest_rows(unit[parts.test], unit[parts.train], min(NEIGHBOURS, len(parts.train))).distances
-    return _Trusted(
-        parts.test,
-        {
-            Q: scores[parts.test], CONFIDENCE: said.confidence.astype(np.float64),
-            DENSITY: -np.sqrt(np.maximum(near, 0)).mean(1).astype(np.float64), SHUFFLED: shuffled[parts.test],
-        },
-        np.asarray(said.prediction == target.codes[parts.test]), parts.groups[parts.test], active, band,
-        float((~known[parts.test]).mean()), len(target.levels), parts.by,
-    )  # fmt: skip
+def _energy(
+    loaded: Any, images: ImageSet, features: Features, layer: str, label: str, sign: Sign, options: TrustOptions,
+    found: Scored, run: RunOptions, notes: list[str],
+) -> list[Section]:  # fmt: skip
+    """Return the sections about exact masks; none, and a note why, where they cannot be asked."""
+    if not options.maps:
+        return []
+    if not found.known.any():
+        notes.append("Core and spurious energy was not asked: no test picture has an active discriminative feature.")
+        return []
+    core = core_of(label) if options.core is None else options.core
+    rng = np.random.default_rng((run.seed, 6))
+    try:
+        energy = measure_energy(
+            loaded, layer, images, features.rows, found, sign, core, options.maps, rng, run.quiet
+        )  # fmt: skip
+    except TorchMultiverseError as error:
+        notes.append(f"Core and spurious energy cannot be asked: {error}.")
+        return []
+    levels = energy_levels_section(energy, features, label, options.factors, found)
+    return [energy_section(energy, found), *levels]
 
 
-def _study(
-    features: Features, images: ImageSet, layer: str, label: str, sign: Sign, options: TrustOptions, found: _Trusted,
-    judgements: Mapping[str, Judgement | None],
-) -> Study:  # fmt: skip
+def _headline(
+    label: str, options: TrustOptions, found: Scored, judgements: Mapping[str, Judgement | None]
+) -> str:  # fmt: skip
     mine, accuracy = judgements[Q], float(found.right.mean())
     if found.empty > _MOST_EMPTY:
-        headline = (
-            f"The Q-Score says nothing here: {found.empty:.0%} of the pictures have no active feature that is "
-            f"discriminative. Try a lower --epsilon, now {options.epsilon:g}, or --band-of live."
+        return (
+            f"The Q-Score says nothing here: {found.empty:.0%} of the test pictures have no active feature that is "
+            f"discriminative. Try a lower --epsilon, now {options.epsilon:g}, or another band (--low, --high)."
         )
-    elif mine is None:
-        headline = (
-            f"The probe of {plain(label)} is right about {accuracy:.0%} of the pictures: nothing is left to tell."
-        )
-    else:
-        tells = (
-            "tells" if mine.roc_low > 0.5 else "tells the wrong way round" if mine.roc_high < 0.5 else "does not tell"
-        )
-        headline = (
-            f"The Q-Score {tells} which pictures a probe of {plain(label)} gets right: AUROC {100 * mine.roc:.1f} % "
-            f"[{100 * mine.roc_low:.1f}, {100 * mine.roc_high:.1f}], chance 50 %"
-        )
-        other = judgements[CONFIDENCE]
-        headline += f"; the probe's own confidence: {100 * other.roc:.1f} %." if other else "."
+    if mine is None:
+        return f"The probe of {plain(label)} is right about {accuracy:.0%} of the pictures: nothing is left to tell."
+    tells = "tells" if mine.roc_low > 0.5 else "tells the wrong way round" if mine.roc_high < 0.5 else "does not tell"
+    said = (
+        f"The Q-Score {tells} which pictures a probe of {plain(label)} gets right: AUROC {100 * mine.roc:.1f} % "
+        f"[{100 * mine.roc_low:.1f}, {100 * mine.roc_high:.1f}], chance 50 %"
+    )
+    beside = {"a shuffled band": judgements[SHUFFLED], "the probe's own confidence": judgements[CONFIDENCE]}
+    told = [f"{name}: {100 * one.roc:.1f} %" for name, one in beside.items() if one is not None]
+    return "; ".join([said, *told]) + "."
+
+
+def _facts(features: Features, layer: str, label: str, options: TrustOptions, found: Scored) -> dict[str, Cell]:
+    by = found.parts.by
+    return {
+        "layer": layer, "probe": f"logistic regression of {plain(label)}", "classes": len(found.target.levels),
+        "accuracy": f"{100 * float(found.right.mean()):.1f} %", "test pictures": len(found.rows),
+        "training pictures": len(found.parts.train), "groups": len(np.unique(found.groups)),
+        "grouped by": plain(by) if by else "nothing", "epsilon": options.epsilon,
+        "band": f"{options.band[0]:g} to {options.band[1]:g} ({options.of})",
+        "discriminative features": int(found.band.sum()),
+        "of them never active": int((found.band & (found.active.activity() == 0)).sum()),
+        "features": found.active.size, "test pictures without a score": f"{100 * found.empty:.1f} %",
+    }  # fmt: skip
+
+
+def _notes(loaded: Any, images: ImageSet, layer: str, sign: Sign, found: Scored) -> list[str]:
     dead = float((found.active.activity() == 0).mean())
     notes = [
         "The score needs no labels, but a representation whose units mean something each: rotate it and the score says "
@@ -194,117 +166,20 @@ def _study(
     ]
     if sign != "as it is":
         part = "size" if sign == "absolute" else "positive part"
-        notes.insert(0, f"Some features are negative: their {part} was taken, for which the source makes no claim.")
-    return Study(
-        kind="trust", title=f"Which pictures {features.model} can be trusted on", headline=headline,
-        models=(features.model,), dataset=features.dataset,
-        facts={
-            "layer": layer, "probe": f"logistic regression of {plain(label)}", "classes": found.answers,
-            "accuracy": accuracy, "test pictures": len(found.rows), "groups": len(np.unique(found.groups)),
-            "grouped by": plain(found.by) if found.by else "nothing", "epsilon": options.epsilon,
-            "band": f"{options.band[0]:g} to {options.band[1]:g} ({options.of})",
-            "discriminative features": int(found.band.sum()),
-            "of them never active": int((found.band & (found.active.activity() == 0)).sum()),
-            "features": found.active.size,
-        },
-        sections=(
-            _compared(judgements), _activity(found), *_levels(features, label, options, found),
-            _pictures(images, features, found),
-        ),
-        notes=tuple(notes), sources=SOURCES,
-    )  # fmt: skip
-
-
-def _compared(judgements: Mapping[str, Judgement | None]) -> Section:
-    known = {name: one for name, one in judgements.items() if one is not None}
-    table: list[dict[str, Cell]] = [
-        {
-            "score": name, "AUROC %": one.roc, "low %": one.roc_low, "high %": one.roc_high, "AUPRC %": one.precision,
-            "AUPRC, interval": f"{100 * one.precision_low:.1f} – {100 * one.precision_high:.1f}",
-            "AUPRC of chance %": one.chance, "n": one.images, "groups": one.groups,
-        }
-        for name, one in known.items()
-    ]  # fmt: skip
-    bars = tuple(Bar(name=name, value=one.roc, low=one.roc_low, high=one.roc_high) for name, one in known.items())
-    return Section(
-        title="What tells that the probe is right",
-        about="The Q-Score sees neither labels nor the probe. The probe's confidence has seen labels of training "
-        "pictures; nearness is that to the ten nearest of them. The shuffled band scores by other features, as many: "
-        "the control. AUPRC of chance is the accuracy.",
-        charts=(BarChart(title="Right or wrong", y="AUROC", bars=bars, chance=0.5),) if bars else (),
-        table=tuple(table),
-    )  # fmt: skip
-
-
-def _activity(found: _Trusted) -> Section:
-    activity = np.sort(found.active.activity())
-    places = np.unique(np.linspace(0, len(activity) - 1, 60).astype(int))
-    points = tuple(Point(x=round(100 * (k + 1) / len(activity), 1), y=float(activity[k])) for k in places)
-    counts = found.active.counts
-    return Section(
-        title="How often features are active",
-        about="Features by the share of pictures in which they stand out. Left: rare ones, of single pictures; right: "
-        "generic ones; the band between is what the score looks at.",
-        charts=(
-            LineChart(
-                title="Share of pictures", x="features, %, the rarest first", y="pictures",
-                series=(Series(name="", points=points),),
-            ),
-        ),
-        table=(
-            {
-                "features": found.active.size, "never active": int((activity == 0).sum()),
-                "discriminative": int(found.band.sum()), "active in a picture (mean)": float(counts.mean()),
-                "at most": int(counts.max()),
-            },
-        ),
-    )  # fmt: skip
-
-
-def _levels(features: Features, label: str, options: TrustOptions, found: _Trusted) -> list[Section]:
-    """Return one section: the score and the accuracy at each level of each factor."""
-    lines: list[dict[str, Cell]] = []
-    charts = []
-    scores = found.scores[Q]
-    for name in factor_names(features, options.factors):
-        target = factor_target(features.columns, name)
-        if name == label or target.numbers is not None:
-            continue
-        codes = target.codes[found.rows]
-        bars = []
-        for code, level in enumerate(target.levels):
-            mine = codes == code
-            if mine.sum() < _LEAST:
-                continue
-            groups = np.unique(found.groups[mine], return_inverse=True)[1]
-            of = mean_interval(scores[mine], groups, Intervals())
-            bars.append(Bar(name=level, value=of.mean, low=of.low, high=of.high))
-            lines.append(
-                {
-                    "factor": plain(name), "level": level, "Q-Score": of.mean, "low": of.low, "high": of.high,
-                    "accuracy %": float(found.right[mine].mean()), "n": int(mine.sum()),
-                }
-            )  # fmt: skip
-        if 2 <= len(bars) <= 12:
-            charts.append(BarChart(title=plain(name), y="Q-Score", bars=tuple(bars), percent=False))
-    if not lines:
-        return []
-    return [
-        Section(
-            title="By factor",
-            about="The mean score of the test pictures at each level, with 95 % intervals over groups: does a low "
-            "score mean a hard pose, an odd light, or an odd world?",
-            charts=tuple(charts), table=tuple(lines),
+        other = _positive_layer(loaded, images, layer)
+        better = f" --layer {other} has none that is negative." if other else ""
+        notes.insert(
+            0, f"Some features are negative: their {part} was taken, for which the source makes no claim.{better}"
         )
-    ]  # fmt: skip
+    return notes
 
 
-def _pictures(images: ImageSet, features: Features, found: _Trusted) -> Section:
-    order = np.argsort(found.scores[Q], kind="stable")
-    rows = []
-    for label, places in (("lowest scores", order[:8]), ("highest scores", order[::-1][:8])):
-        asked = [int(features.rows[found.rows[k]]) for k in places]
-        shown = tuple(EncodedImage(data=thumbnail(rgb(image))) for image in images.iter_images(asked))
-        captions = tuple("right" if found.right[k] else "wrong" for k in places)
-        rows.append(ImageRow(label=label, inputs=(), samples=shown, captions=captions))
-    return Section(title="Pictures", about="Whether the probe was right is below each.", pictures=tuple(rows))
+def _positive_layer(loaded: Any, images: ImageSet, layer: str) -> str:
+    """Return the last layer before this one that is not negative for the first pictures; "" where there is none."""
+    names = [one.name for one in layers_of(loaded) if one.size > 1]
+    before = names[: names.index(layer)] if layer in names else []
+    if not before:
+        return ""
+    few = list(images.iter_images(range(min(_LOOKED_AT, len(images)))))
+    made = zip(before, LayerExtractor(loaded, before)(few), strict=True)
+    return next((name for name, values in reversed(list(made)) if float(values.min()) >= 0), "")

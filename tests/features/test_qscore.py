@@ -9,30 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from planted_scores import CLASSES, OWN, RARE, sparse_world
 
 from torchmultiverse.analyze.probes import ProbeData, logistic
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.features import active_features, discriminative_features
 from torchmultiverse.stats import auc_of
-from torchmultiverse.trust import active_features, discriminative_features
-
-CLASSES, OWN = 20, 6
-
-
-def world(seed: int, common: int = 12, images: int = 4000, size: int = 512) -> tuple[np.ndarray, np.ndarray]:
-    """Return features (N, 512) and classes (N,): own features of a class by the quality of the picture, others by what
-    it lacks, ``common`` ones that all pictures have, 60 that few have, and noise."""
-    rng = np.random.default_rng(seed)
-    rows = np.where(rng.random((images, size)) < 0.3, np.abs(rng.normal(0, 0.05, (images, size))), 0)
-    classes, quality = rng.integers(0, CLASSES, images), rng.beta(2, 1.2, images)
-    other, every = rng.integers(0, CLASSES, images), np.arange(images)
-    for k in range(OWN):
-        rows[every, OWN * classes + k] += quality * rng.gamma(4, 0.25, images)
-        rows[every, OWN * other + k] += 0.9 * (1 - quality) * rng.gamma(4, 0.25, images)
-    first = CLASSES * OWN
-    rows[:, first : first + common] += rng.gamma(6, 0.15, (images, common))
-    for k in range(60):
-        rows[rng.choice(images, 4, replace=False), first + common + k] += 2
-    return rows, classes
 
 
 def correct(rows: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -47,7 +29,7 @@ def correct(rows: np.ndarray, classes: np.ndarray, rng: np.random.Generator) -> 
 
 def area(seed: int, common: int) -> tuple[float, np.ndarray]:
     """Return how well the score tells what the probe is right about, and which features were discriminative."""
-    rows, classes = world(seed, common)
+    rows, classes = sparse_world(seed, common)
     half = len(rows) // 2
     band = discriminative_features(active_features(rows[:half], 3).activity())
     scores, _ = active_features(rows[half:], 3).scores(band)
@@ -65,6 +47,58 @@ def test_it_tells_what_a_probe_gets_right_where_features_are_sparse() -> None:
 
 def test_it_fails_where_what_all_pictures_share_carries_the_length() -> None:
     assert 0.45 <= np.mean([area(seed, 120)[0] for seed in (0, 1)]) <= 0.51
+
+
+def test_activity_tells_what_was_planted() -> None:
+    """Own features of a class are active for 2.2 to 5.2 %, those of all for 65 to 95 %, rare ones for 0.1 %; 486 of 512
+    are in the band, as half of all are never active, and few pictures have none of the band."""
+    for seed in (0, 1):
+        rows, _ = sparse_world(seed)
+        active = active_features(rows[:2000], 3)
+        activity = active.activity()
+        own, every, rare = np.split(activity[: CLASSES * OWN + 12 + RARE], [CLASSES * OWN, CLASSES * OWN + 12])
+        assert 0.022 <= own.min() <= own.max() <= 0.052
+        assert 0.65 <= every.min() <= every.max() <= 0.95
+        assert rare.mean() == pytest.approx(0.001, abs=2e-4)
+        assert discriminative_features(activity).sum() == 486
+        strict = active_features(rows, 4)
+        known = strict.scores(discriminative_features(active_features(rows[:2000], 4).activity()))[1]
+        assert 0.04 <= 1 - known[2000:].mean() <= 0.11
+
+
+def told(x: np.ndarray, epsilon: float, truth: np.ndarray, mix: int | None = None) -> tuple[float, float, float]:
+    """Return the area of the score, the share of features never active, and that of pictures with a score."""
+    half = len(x) // 2
+    activity = active_features(x[:half], epsilon).activity()
+    band = discriminative_features(activity)
+    band = band if mix is None else np.random.default_rng(mix).permutation(band)
+    scores, known = active_features(x[half:], epsilon).scores(band)
+    return auc_of(scores[truth], scores[~truth]), float((activity == 0).mean()), float(known.mean())
+
+
+@pytest.mark.slow
+def test_a_shuffled_band_and_a_rotation_end_it_while_the_probe_stays_the_same() -> None:
+    found: dict[str, list[float]] = {name: [] for name in ("shuffled", "plain", "rotated", "dead", "known", "probe")}
+    for seed in range(3):
+        rng = np.random.default_rng((seed, 7))
+        rows, classes = sparse_world(seed)
+        right = correct(rows, classes, np.random.default_rng(seed))
+
+        turned = rows @ np.linalg.qr(rng.normal(size=(512, 512)))[0]
+        after = correct(turned, classes, np.random.default_rng(seed))
+        found["shuffled"].append(told(rows, 4, right, mix=seed)[0])
+        found["plain"].append(told(rows, 2, right)[0])
+        found["rotated"].append(told(turned, 2, after)[0])
+        _, dead, known = told(turned, 4, after)
+        found["dead"].append(dead)
+        found["known"].append(known)
+        found["probe"].append(float(after.mean() - right.mean()))
+    assert np.mean(found["shuffled"]) == pytest.approx(0.51, abs=0.03)
+    assert all(0.60 <= area <= 0.67 for area in found["plain"])
+    assert 0.51 <= np.mean(found["rotated"]) <= 0.55
+    assert np.mean(found["dead"]) >= 0.99
+    assert all(share <= 0.01 for share in found["known"])
+    assert np.abs(found["probe"]).max() < 0.01
 
 
 def test_it_is_that_of_the_definition() -> None:
@@ -91,6 +125,14 @@ def test_no_more_features_are_active_than_chebyshev_allows(size: int, epsilon: f
     rng = np.random.default_rng(4)
     for rows in (rng.normal(size=(500, size)), rng.pareto(0.5, (500, size)), np.eye(size)):
         assert active_features(rows, epsilon).counts.max() <= size / (1 + epsilon**2)
+
+
+def test_the_bound_is_30_of_512_and_120_of_2048() -> None:
+    """Rows that reach it: as many equal entries as can stand four deviations out, and one more that cannot."""
+    for size, most in ((512, 30), (2048, 120)):
+        rows = np.zeros((2, size))
+        rows[0, :most] = rows[1, : most + 1] = 1
+        assert active_features(rows).counts.tolist() == [most, 0]
 
 
 def test_blocks_are_joined_in_order() -> None:

@@ -165,7 +165,7 @@ def discriminative_features(
         of: what the ends are percentiles of, or whether they are shares themselves.
 
     Raises:
-        DatasetError: ends that are no range within 0 to 100.
+        QuestionError: ends that are no range within 0 to 100.
 
     Example:
         >>> discriminative_features(np.array([0.0, 0.1, 0.2, 0.9]), (5, 50), "share")
