@@ -1,8 +1,8 @@
 """A diffusion model conditioned on frozen features (RCDM): network, noise schedule, loss, and its files.
 
-The decoder is the U-Net family of ADM through the library ``diffusers``; the condition enters by its embedding added
-to that of the time step (``add_emb``, as the released code does) or by conditional batch normalisation (``cond_bn``,
-as the paper says).
+The decoder is the U-Net family of ADM through the library ``diffusers``, with ``network="adm"`` its very network; the
+condition enters by its embedding added to that of the time step (``add_emb``, as the released code does) or by
+conditional batch normalisation (``cond_bn``, as the paper says).
 
 Source: F. Bordes, R. Balestriero and P. Vincent, *High fidelity visualization of what your self-supervised
 representation knows about*, TMLR 2022.
@@ -51,6 +51,11 @@ class DecoderConfig:
         learn_sigma: whether the variance is learnt, between that of the forward and of the posterior process.
         schedule: of the noise.
         dropout: probability.
+        network: ``adm`` is the published network: maps are halved and doubled inside residual blocks, the middle has
+            attention, and the last convolution of each block begins at zero. ``diffusers`` halves them by a
+            convolution of stride 2.
+        heads: of attention; of the ``adm`` network alone, and in place of ``head_channels``.
+        head_channels: channels of a head of attention.
         standardise: whether vectors are brought to mean 0 and standard deviation 1 first; the paper feeds them as they
             are.
         model, weights_sha256, layer, dataset, data_sha256: whose vectors, and whose pictures.
@@ -67,6 +72,9 @@ class DecoderConfig:
     learn_sigma: bool = True
     schedule: Literal["linear", "cosine"] = "linear"
     dropout: float = 0.0
+    network: Literal["diffusers", "adm"] = "diffusers"
+    heads: int = 0
+    head_channels: int = 64
     standardise: bool = True
     model: str = ""
     weights_sha256: str = ""
@@ -75,17 +83,17 @@ class DecoderConfig:
     data_sha256: str = ""
 
 
+_ADM = {"network": "adm", "attention": (32, 16, 8), "groups": 32}
 DECODER_PRESETS: Mapping[str, Mapping[str, Any]] = {
     "tiny": {"channels": 16, "multipliers": (1, 2, 2), "blocks": 1, "attention": (), "groups": 8, "learn_sigma": False},
     "small": {"channels": 64, "multipliers": (1, 2, 2), "blocks": 1, "attention": (8,), "groups": 16},
-    "64": {"channels": 192, "multipliers": (1, 2, 3, 4), "blocks": 3, "attention": (32, 16, 8), "groups": 32,
-           "schedule": "cosine", "dropout": 0.1},
-    "128": {"channels": 256, "multipliers": (1, 1, 2, 3, 4), "blocks": 2, "attention": (32, 16, 8), "groups": 32},
-    "256": {"channels": 256, "multipliers": (1, 1, 2, 2, 4, 4), "blocks": 2, "attention": (32, 16, 8), "groups": 32},
+    "adm-64": {"channels": 192, "multipliers": (1, 2, 3, 4), "blocks": 3, **_ADM, "schedule": "cosine", "dropout": 0.1},
+    "adm-128": {"channels": 256, "multipliers": (1, 1, 2, 3, 4), "blocks": 2, **_ADM, "heads": 4},
+    "adm-256": {"channels": 256, "multipliers": (1, 1, 2, 2, 4, 4), "blocks": 2, **_ADM},
 }  # fmt: skip
-"""``64``, ``128`` and ``256`` have the sources' widths, blocks and schedules, but are not their networks: `diffusers`
-places attention, its heads and the resampling otherwise, so published checkpoints do not fit and figures differ.
-``tiny`` and ``small`` are for two cores."""
+"""``tiny`` and ``small`` are for two cores. ``adm-64``, ``adm-128`` and ``adm-256`` are the published networks of these
+sizes: their weights load by `load_published`, those of RCDM are ``adm-128``. Source: P. Dhariwal and A. Nichol, *Diffusion
+models beat GANs on image synthesis*, NeurIPS 2021, table 11 and the settings of the released models."""
 
 
 class Decoder:
@@ -110,18 +118,8 @@ class Decoder:
             raise ModelError(f"pictures of {config.size} pixels cannot be halved {halvings} times; 8 to 256 is right")
         diffusers = tools.need("diffusers", "a decoder of representations", "rcdm")
         self.config = config
-        widths = tuple(config.channels * multiplier for multiplier in config.multipliers)
-        sides = [config.size >> level for level in range(len(widths))]
-        down = tuple("AttnDownBlock2D" if side in config.attention else "DownBlock2D" for side in sides)
-        up = tuple("AttnUpBlock2D" if side in config.attention else "UpBlock2D" for side in reversed(sides))
         added = config.conditioning == "add_emb"
-        self.unet: Any = diffusers.UNet2DModel(
-            sample_size=config.size, in_channels=3, out_channels=6 if config.learn_sigma else 3,
-            block_out_channels=widths, layers_per_block=config.blocks, down_block_types=down, up_block_types=up,
-            norm_num_groups=config.groups, resnet_time_scale_shift="scale_shift", dropout=config.dropout,
-            add_attention=bool(config.attention), attention_head_dim=min(64, widths[-1]),
-            class_embed_type="identity" if added else None,
-        )  # fmt: skip
+        self.unet: Any = _unet(config, diffusers)
         self.module = torch.nn.ModuleDict({"unet": self.unet})
         self._norms: list[Any] = []
         if added:
@@ -178,6 +176,43 @@ class Decoder:
         held = {"weights": state, "mean": self.mean.cpu(), "spread": self.std.cpu()}  # the key of files that exist
         tools.save_tensors(folder / DECODER_WEIGHTS, held)
         write_atomic(folder / DECODER_CONFIG, (json.dumps({**asdict(self.config), **facts}, indent=1) + "\n").encode())
+
+
+def _unet(config: DecoderConfig, diffusers: Any) -> Any:
+    """Return the network, untrained."""
+    import torch
+
+    adm = config.network == "adm"
+    widths = tuple(config.channels * multiplier for multiplier in config.multipliers)
+    sides = [config.size >> level for level in range(len(widths))]
+    whole = "ResnetDownsampleBlock2D" if adm else "DownBlock2D", "ResnetUpsampleBlock2D" if adm else "UpBlock2D"
+    kinds = [("AttnDownBlock2D", "AttnUpBlock2D") if side in config.attention else whole for side in sides]
+    how = "resnet" if adm else "conv"
+    unet = diffusers.UNet2DModel(
+        sample_size=config.size, in_channels=3, out_channels=6 if config.learn_sigma else 3,
+        block_out_channels=widths, layers_per_block=config.blocks, down_block_types=tuple(down for down, _ in kinds),
+        up_block_types=tuple(up for _, up in reversed(kinds)), norm_num_groups=config.groups,
+        resnet_time_scale_shift="scale_shift", dropout=config.dropout, add_attention=adm or bool(config.attention),
+        # What divides every width: how many heads share it is said below.
+        attention_head_dim=config.channels if adm else min(config.head_channels, widths[-1]), downsample_type=how, upsample_type=how,
+        attn_norm_num_groups=config.groups if adm else None,
+        class_embed_type="identity" if config.conditioning == "add_emb" else None,
+    )  # fmt: skip
+    if not adm:
+        return unet
+    for block in unet.modules():
+        name = type(block).__name__
+        if name == "Attention":
+            width = block.to_q.out_features
+            block.heads = config.heads or max(1, width // config.head_channels)
+            if width % block.heads:
+                raise ModelError(f"{width} channels cannot be divided among {block.heads} heads of attention")
+            block.scale = (width // block.heads) ** -0.5
+        last = {"Attention": lambda b: b.to_out[0], "ResnetBlock2D": lambda b: b.conv2, "UNet2DModel": lambda b: b.conv_out}
+        if name in last:
+            for parameter in last[name](block).parameters():
+                torch.nn.init.zeros_(parameter)
+    return unet
 
 
 _SHARED = 512
