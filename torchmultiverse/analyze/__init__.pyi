@@ -15,6 +15,7 @@ from .corruption_record import analyze_corruptions as analyze_corruptions
 from .decoders import LayerDecoderOptions as LayerDecoderOptions
 from .decoders import decoder_pixels as decoder_pixels
 from .decoders import image_grid as image_grid
+from .decoders import import_decoder as import_decoder
 from .decoders import load_conditioned_decoder as load_conditioned_decoder
 from .decoders import train_layer_decoder as train_layer_decoder
 from .dejavu_factor_study import factor_memory_study as factor_memory_study
@@ -115,6 +116,7 @@ __all__ = [
     "factor_memory_study",
     "factor_target",
     "image_grid",
+    "import_decoder",
     "interpolate",
     "learning_order",
     "load_conditioned_decoder",

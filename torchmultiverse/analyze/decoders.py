@@ -16,11 +16,20 @@ from pydantic import AfterValidator
 
 from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.documents import EncodedImage
-from torchmultiverse.errors import ModelError
+from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.features import Features, LayerExtractor, features_of, image_array, layers_of
 from torchmultiverse.files import write_atomic
 from torchmultiverse.images import png
-from torchmultiverse.models import Decoder, FloatArray, decoder_preset, load_decoder, load_model, split_alias
+from torchmultiverse.models import (
+    DECODER_CONFIG,
+    Decoder,
+    FloatArray,
+    decoder_preset,
+    load_decoder,
+    load_model,
+    load_published,
+    split_alias,
+)
 from torchmultiverse.store import ImageSet, Manifest, dataset_name, manifest_hash, open_images, require_generative_use
 from torchmultiverse.train import DiffusionTraining, train_decoder
 
@@ -117,6 +126,37 @@ def train_layer_decoder(
     buffer = io.BytesIO()
     np.save(buffer, seen, allow_pickle=False)
     write_atomic(folder / TRAINING_ROWS, buffer.getvalue())
+    return folder
+
+
+def import_decoder(
+    weights: str | Path, model: str, out: str | Path, layer: str | None = None, preset: str | None = None
+) -> Path:
+    """Make a decoder of released weights of RCDM, which then is asked as one that was trained here; returns its folder.
+
+    Args:
+        weights: checkpoint with the published names of tensors.
+        model: model string of the encoder whose vectors it was trained on, with the preprocessing that it was given.
+        out: folder of the decoder.
+        layer: whose vectors those are; the last by default.
+        preset: of `torchmultiverse.models.PUBLISHED_PRESETS`; by default the one that fits.
+
+    Raises:
+        ModelError: other weights, no such layer, or a layer with another number of features than the weights take.
+        DatasetError: the folder holds another decoder.
+        MissingExtra: diffusers is not installed.
+    """
+    folder = Path(out)
+    if (folder / DECODER_CONFIG).exists():
+        raise DatasetError(f"{folder} holds a decoder; choose another folder")
+    loaded = load_model(model)
+    name = layer or layers_of(loaded)[-1].name
+    width = LayerExtractor(loaded, [name])([Image.new("RGB", (64, 64), (128, 128, 128))])[0].shape[1]
+    decoder = load_published(
+        weights, preset, width, model=split_alias(model)[1], layer=name,
+        weights_sha256=str(loaded.info.weights_sha256 or ""),
+    )  # fmt: skip
+    decoder.save(folder, released_weights=Path(weights).name)
     return folder
 
 

@@ -10,6 +10,7 @@ representation knows about*, TMLR 2022.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -79,16 +80,15 @@ def sample(
             draws = [torch.Generator().manual_seed(tools.seed_of(seed, 0 if same_noise else row, k)) for row, k in part]
             noisy = torch.stack([torch.randn(3, side, side, generator=one) for one in draws]).to(where)
             condition = held[[row for row, _ in part]].to(where)
-            every = decoder.scheduler.alphas_cumprod.to(where)
             for time, before in zip(times, [*times[1:], None], strict=True):
                 at = torch.full((len(part),), time, device=where, dtype=torch.int64)
                 with torch.autocast(where.type, torch.bfloat16, enabled=where.type == "cuda"):
                     found = decoder.predict(noisy, at, condition).float()
-                previous = torch.ones((), device=where) if before is None else every[before]
+                now, previous = float(decoder.alphas[time]), 1.0 if before is None else float(decoder.alphas[before])
                 if sampler == "ddim":
-                    noisy = _deterministic(found, every[time], previous, noisy)
+                    noisy = ddim_step(found, now, previous, noisy)
                 else:
-                    noisy = _ancestral(found, every[time], previous, noisy, None if before is None else draws)
+                    noisy = ddpm_step(found, now, previous, noisy, None if before is None else draws)
             images = ((noisy.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
             out[start : start + len(part)] = images.cpu().numpy()
             progress.advance(bar, len(part))
@@ -110,36 +110,42 @@ def respaced(steps: int, sampler: str) -> list[int]:
     return [round((DIFFUSION_STEPS - 1) * k / (steps - 1)) for k in reversed(range(steps))]
 
 
-def _deterministic(found: torch.Tensor, now: torch.Tensor, previous: torch.Tensor, noisy: torch.Tensor) -> torch.Tensor:
-    """Return x_(t−1) of one DDIM step without noise, ᾱ_t and ᾱ_(t−1) given.
+def ddim_step(found: torch.Tensor, now: float, previous: float, noisy: torch.Tensor) -> torch.Tensor:
+    """Return x_(t−1) of one DDIM step without noise.
 
     The noise that goes on is the one that leads from the clipped clean picture to x_t; the predicted noise would push
     the picture out of its range again. Source: J. Song, C. Meng and S. Ermon, *Denoising diffusion implicit models*,
     ICLR 2021, equation 12.
+
+    Args:
+        found: what the network says, (N, 3 or 6, S, S).
+        now, previous: ᾱ_t and ᾱ_(t−1); 1 behind the last step.
+        noisy: x_t, (N, 3, S, S).
     """
-    clean = ((noisy - (1 - now).sqrt() * found[:, :3]) / now.sqrt()).clamp(-1, 1)
-    noise = (noisy - now.sqrt() * clean) / (1 - now).sqrt()
-    return previous.sqrt() * clean + (1 - previous).sqrt() * noise
+    clean = ((noisy - math.sqrt(1 - now) * found[:, :3]) / math.sqrt(now)).clamp(-1, 1)
+    noise = (noisy - math.sqrt(now) * clean) / math.sqrt(1 - now)
+    return math.sqrt(previous) * clean + math.sqrt(1 - previous) * noise
 
 
-def _ancestral(
-    found: torch.Tensor, now: torch.Tensor, previous: torch.Tensor, noisy: torch.Tensor, draws: Sequence[Any] | None
+def ddpm_step(
+    found: torch.Tensor, now: float, previous: float, noisy: torch.Tensor, draws: Sequence[Any] | None
 ) -> torch.Tensor:
     """Return x_(t−1) of one ancestral step, each picture with noise of its own generator; of the last, the mean."""
     import torch
 
     beta = 1 - now / previous
-    clean = ((noisy - (1 - now).sqrt() * found[:, :3]) / now.sqrt()).clamp(-1, 1)
-    mean = previous.sqrt() * beta / (1 - now) * clean + (now / previous).sqrt() * (1 - previous) / (1 - now) * noisy
+    clean = ((noisy - math.sqrt(1 - now) * found[:, :3]) / math.sqrt(now)).clamp(-1, 1)
+    mean = (
+        math.sqrt(previous) * beta / (1 - now) * clean + math.sqrt(now / previous) * (1 - previous) / (1 - now) * noisy
+    )
     if draws is None:
         return mean
-    least = torch.log((beta * (1 - previous) / (1 - now)).clamp(min=1e-20))
-    log = least
+    log: Any = math.log(max(beta * (1 - previous) / (1 - now), 1e-20))
     if found.shape[1] == 6:
         fraction = (found[:, 3:] + 1) / 2
-        log = fraction * torch.log(beta) + (1 - fraction) * least
+        log = fraction * math.log(beta) + (1 - fraction) * log
     noise = torch.stack([torch.randn(noisy.shape[1:], generator=one) for one in draws]).to(noisy.device)
-    return mean + torch.exp(0.5 * log) * noise
+    return mean + torch.exp(torch.as_tensor(0.5 * log, device=noisy.device)) * noise
 
 
 def interpolate(one: FloatArray, two: FloatArray, count: int = 8) -> FloatArray:

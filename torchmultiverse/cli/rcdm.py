@@ -57,6 +57,30 @@ class ExperimentSize:
 
 
 @rcdm_group.command(
+    "import",
+    epilog=examples(
+        "torchmultiverse analyze rcdm import rcdm_ema_supervised.pt --layer avgpool --out decoder "
+        "--model 'torchvision:resnet50/IMAGENET1K_V1?norm=half'"
+    ),
+)
+def import_weights(
+    weights: Annotated[Path, typer.Argument(help="Released checkpoint of RCDM, or of the network alone.")],
+    model: Annotated[str, typer.Option(help="Encoder whose vectors it takes, prepared as it was then.")],
+    layer: Annotated[str | None, typer.Option(help="As 'analyze layers' names it. Default: the last.")] = None,
+    preset: Annotated[str | None, typer.Option(help="adm-64, adm-128 or adm-256. Default: the one that fits.")] = None,
+    out: Out = Path("decoder"),
+) -> None:
+    """Make a decoder of released weights; it is then sampled and scored as one that was trained here.
+
+    The released weights of RCDM are for non-commercial use (CC BY-NC 4.0). Their encoders were given pictures of
+    224 pixels between -1 and 1, which is norm=half behind a model string.
+    """
+    from torchmultiverse.analyze import import_decoder
+
+    place("decoder", import_decoder(weights, model, out, layer, preset))
+
+
+@rcdm_group.command(
     "sample", epilog=examples("torchmultiverse analyze rcdm sample decoder --data data/animals --row 3 --row 40")
 )
 @option_sets

@@ -281,7 +281,8 @@ class Decoding:
 
     size: Annotated[int, typer.Option(min=8, max=256, help="Side of the images in pixels.")] = 64
     preset: Annotated[
-        str, typer.Option(help="tiny, small, 64, 128 or 256: the last three with the published widths.")
+        str,
+        typer.Option(help="tiny or small, for two cores; adm-64, adm-128, adm-256: published networks of these sizes."),
     ] = "small"
     steps: Annotated[int, typer.Option(min=1, help="Of training.")] = 10_000
     batch: Annotated[int, typer.Option(min=1, help="Images per step.")] = 64

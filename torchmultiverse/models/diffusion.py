@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from torchmultiverse.errors import ModelError, nearest
 from torchmultiverse.files import write_atomic
@@ -27,6 +28,7 @@ from torchmultiverse.models.preprocess import FloatArray
 if TYPE_CHECKING:
     import torch
 
+FloatArray64 = NDArray[np.float64]
 Conditioning = Literal["add_emb", "cond_bn", "none"]
 
 CONDITIONINGS = ("add_emb", "cond_bn", "none")
@@ -92,8 +94,8 @@ DECODER_PRESETS: Mapping[str, Mapping[str, Any]] = {
     "adm-256": {"channels": 256, "multipliers": (1, 1, 2, 2, 4, 4), "blocks": 2, **_ADM},
 }  # fmt: skip
 """``tiny`` and ``small`` are for two cores. ``adm-64``, ``adm-128`` and ``adm-256`` are the published networks of these
-sizes: their weights load by `load_published`, those of RCDM are ``adm-128``. Source: P. Dhariwal and A. Nichol, *Diffusion
-models beat GANs on image synthesis*, NeurIPS 2021, table 11 and the settings of the released models."""
+sizes: their weights load by `load_published`, those of RCDM are ``adm-128``. Source: P. Dhariwal and A. Nichol,
+*Diffusion models beat GANs on image synthesis*, NeurIPS 2021, and the settings of the models released with it."""
 
 
 class Decoder:
@@ -102,6 +104,9 @@ class Decoder:
     Args:
         config: of the network.
         mean, std: of the vectors, (D,); 0 and 1 by default.
+
+    Attributes:
+        alphas: ᾱ of each time step, float64 (1000,).
 
     Raises:
         ModelError: settings that make no network.
@@ -140,6 +145,11 @@ class Decoder:
             clip_sample=True,
             **betas,
         )
+        # Products of 1,000 single-precision numbers are off by more than a sampler's step may be.
+        self.alphas = alpha_products(config.schedule)
+        self.scheduler.alphas_cumprod = torch.from_numpy(self.alphas).float()
+        before = np.concatenate([[1.0], self.alphas[:-1]])
+        self._schedule = torch.from_numpy(np.stack([self.alphas, before, 1 - self.alphas / before])).float()
         self.device = torch.device("cpu")
 
     def to(self, where: torch.device) -> Decoder:
@@ -168,6 +178,10 @@ class Decoder:
         found = self.unet(noisy, steps).sample
         return found
 
+    def schedule_at(self, steps: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return ᾱ_t, ᾱ_(t−1) and β_t of time steps, (N,) each."""
+        return tuple(self._schedule.to(steps.device)[:, steps])
+
     def save(self, folder: Path, weights: Mapping[str, Any] | None = None, **facts: Any) -> None:
         """Write ``config.json`` and ``model.pt``."""
 
@@ -176,6 +190,28 @@ class Decoder:
         held = {"weights": state, "mean": self.mean.cpu(), "spread": self.std.cpu()}  # the key of files that exist
         tools.save_tensors(folder / DECODER_WEIGHTS, held)
         write_atomic(folder / DECODER_CONFIG, (json.dumps({**asdict(self.config), **facts}, indent=1) + "\n").encode())
+
+
+def alpha_products(schedule: str) -> FloatArray64:
+    """Return ᾱ of all time steps, float64 (1000,).
+
+    Source: J. Ho et al., *Denoising diffusion probabilistic models*, NeurIPS 2020 (``linear``); A. Nichol and
+    P. Dhariwal, *Improved denoising diffusion probabilistic models*, ICML 2021, equation 17 (``cosine``).
+
+    >>> [round(float(alpha_products(name)[500]), 4) for name in ("linear", "cosine")]
+    [0.0778, 0.4923]
+    """
+    if schedule == "linear":
+        betas = np.linspace(1e-4, 0.02, DIFFUSION_STEPS)
+    else:
+        left = np.cos((np.arange(DIFFUSION_STEPS + 1) / DIFFUSION_STEPS + 0.008) / 1.008 * np.pi / 2) ** 2
+        betas = np.minimum(1 - left[1:] / left[:-1], 0.999)
+    products: FloatArray64 = np.cumprod(1 - betas)
+    return products
+
+
+_LAST = {"Attention": "to_out.0", "ResnetBlock2D": "conv2", "UNet2DModel": "conv_out"}
+"""What begins at zero in the published network, by kind of block."""
 
 
 def _unet(config: DecoderConfig, diffusers: Any) -> Any:
@@ -194,8 +230,8 @@ def _unet(config: DecoderConfig, diffusers: Any) -> Any:
         up_block_types=tuple(up for _, up in reversed(kinds)), norm_num_groups=config.groups,
         resnet_time_scale_shift="scale_shift", dropout=config.dropout, add_attention=adm or bool(config.attention),
         # What divides every width: how many heads share it is said below.
-        attention_head_dim=config.channels if adm else min(config.head_channels, widths[-1]), downsample_type=how, upsample_type=how,
-        attn_norm_num_groups=config.groups if adm else None,
+        attention_head_dim=config.channels if adm else min(config.head_channels, widths[-1]),
+        attn_norm_num_groups=config.groups if adm else None, downsample_type=how, upsample_type=how,
         class_embed_type="identity" if config.conditioning == "add_emb" else None,
     )  # fmt: skip
     if not adm:
@@ -208,7 +244,11 @@ def _unet(config: DecoderConfig, diffusers: Any) -> Any:
             if width % block.heads:
                 raise ModelError(f"{width} channels cannot be divided among {block.heads} heads of attention")
             block.scale = (width // block.heads) ** -0.5
-        last = {"Attention": lambda b: b.to_out[0], "ResnetBlock2D": lambda b: b.conv2, "UNet2DModel": lambda b: b.conv_out}
+        last = {
+            "Attention": lambda b: b.to_out[0],
+            "ResnetBlock2D": lambda b: b.conv2,
+            "UNet2DModel": lambda b: b.conv_out,
+        }
         if name in last:
             for parameter in last[name](block).parameters():
                 torch.nn.init.zeros_(parameter)
@@ -304,12 +344,7 @@ def decoder_loss(
 
 def _coefficients(decoder: Decoder, steps: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Return ᾱ_t, ᾱ_(t−1) and β_t, (N, 1, 1, 1) each."""
-    import torch
-
-    every = decoder.scheduler.alphas_cumprod.to(steps.device)
-    now = every[steps]
-    before = torch.where(steps > 0, every[(steps - 1).clamp(min=0)], torch.ones_like(now))
-    return tuple(value.view(-1, 1, 1, 1) for value in (now, before, 1 - now / before))
+    return tuple(value.view(-1, 1, 1, 1) for value in decoder.schedule_at(steps))
 
 
 def _posterior(
@@ -358,8 +393,11 @@ def decoder_preset(name: str, size: int, features: int, **changes: Any) -> Decod
     """Return a decoder's settings by name.
 
     Raises:
-        ModelError: there is none of that name.
+        ModelError: there is none of that name, or it is a published network of another size.
     """
     if name not in DECODER_PRESETS:
         raise ModelError(f"no preset '{name}'.{nearest(name, DECODER_PRESETS)}")
+    published = name.removeprefix("adm-")
+    if published != name and size != int(published):
+        raise ModelError(f"{name} is the published network of {published} pixels, not of {size}: --size {published}")
     return replace(DecoderConfig(size, features, **DECODER_PRESETS[name]), **changes)

@@ -3,9 +3,9 @@
 The published network numbers its stages and keeps query, key and value in one convolution; here each has its name. All
 released weights of RCDM are of 128 pixels, conditioned on ResNet-50 (2,048 numbers at the trunk).
 
-Source: P. Dhariwal and A. Nichol, *Diffusion models beat GANs on image synthesis*, NeurIPS 2021, appendix I, and the
-model cards and settings of the weights that were released with it; F. Bordes et al., *High fidelity visualization of what
-your self-supervised representation knows about*, TMLR 2022.
+Source: P. Dhariwal and A. Nichol, *Diffusion models beat GANs on image synthesis*, NeurIPS 2021, and the settings of
+the weights that were released with it; F. Bordes et al., *High fidelity visualization of what your self-supervised
+representation knows about*, TMLR 2022.
 """
 
 from __future__ import annotations
@@ -125,12 +125,16 @@ def translate_published(
     unknown = [name for name in state if name not in wanted]
     wrong = [name for name in wanted if name in state and tuple(state[name].shape) != wanted[name]]
     if missing or unknown or wrong:
-        told = [
-            *([f"{len(missing)} are missing, the first '{missing[0]}'" + nearest(missing[0], unknown)] if missing else []),
-            *([f"{len(unknown)} are of no place in it, the first '{unknown[0]}'"] if unknown else []),
-            *([f"{len(wrong)} have other shapes, the first '{wrong[0]}' {tuple(state[wrong[0]].shape)} in place of "
-               f"{wanted[wrong[0]]}"] if wrong else []),
-        ]  # fmt: skip
+        told = []
+        if missing:
+            told.append(f"{len(missing)} are missing, the first '{missing[0]}'")
+        if unknown:
+            told.append(f"{len(unknown)} have no place in it, the first '{unknown[0]}'")
+        if wrong:
+            first = wrong[0]
+            told.append(
+                f"{len(wrong)} have other shapes, the first '{first}': {tuple(state[first].shape)}, not {wanted[first]}"
+            )
         raise ModelError(f"not the tensors of this network: {'; '.join(told)}")
     with torch.device("meta"):
         module = Decoder(config).module
@@ -151,7 +155,7 @@ def translate_published(
     return found
 
 
-def load_published(path: str | Path, preset: str | None = None, **facts: Any) -> Decoder:
+def load_published(path: str | Path, preset: str | None = None, features: int | None = None, **facts: Any) -> Decoder:
     """Return a decoder with weights that were released with the source; pickled code is refused.
 
     The source gives vectors to the network as they are, so they are not standardised.
@@ -159,10 +163,11 @@ def load_published(path: str | Path, preset: str | None = None, **facts: Any) ->
     Args:
         path: of the checkpoint: tensors by published name.
         preset: of `PUBLISHED_PRESETS`; by default the one that has such tensors.
+        features: numbers of the vectors that it will be given; what the weights take by default.
         facts: of `DecoderConfig`: whose vectors they are, such as ``model`` and ``layer``.
 
     Raises:
-        ModelError: no such preset, or a file of other tensors.
+        ModelError: no such preset, a file of other tensors, or weights that take vectors of another width.
         MissingExtra: diffusers is not installed.
     """
     path = Path(path)
@@ -171,9 +176,14 @@ def load_published(path: str | Path, preset: str | None = None, **facts: Any) ->
     state = tools.load_state(path)
     chosen = preset or _fitting(state)
     embedding = state.get("ssl_emb.weight")
+    taken = (features or 1) if embedding is None else int(embedding.shape[-1])
+    if features not in (None, taken):
+        raise ModelError(
+            f"{path} takes vectors of {taken} numbers, not of {features}: name the layer that it was made for"
+        )
     config = decoder_preset(
-        chosen, int(chosen.rpartition("-")[2]), 1 if embedding is None else embedding.shape[-1],
-        conditioning="none" if embedding is None else "add_emb", standardise=False, **facts,
+        chosen, int(chosen.rpartition("-")[2]), taken, conditioning="none" if embedding is None else "add_emb",
+        standardise=False, **facts,
     )  # fmt: skip
     try:
         weights = translate_published(config, state, chosen in _PARTS_FIRST)
