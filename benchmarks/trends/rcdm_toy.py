@@ -91,10 +91,10 @@ def main() -> None:
         else:
             fine = found.as_it_should_be(what, conditioning)
         whole = max(whole, found.mrr) if (what, conditioning) == ("colour", "add_emb") else whole
+        said = ", ".join("-" if value is None else f"{value:g}" for value in reference)
         print(
-            f"{what:>14} {conditioning:>12} {round(part * steps):>6} {found.colour:8.3f} {found.place:8.3f} {found.mrr:7.3f}   "
-            f"({', '.join('-' if value is None else f'{value:g}' for value in reference)}): "
-            f"{'as it should be' if fine else 'NOT as it should be'}",
+            f"{what:>14} {conditioning:>12} {round(part * steps):>6} {found.colour:8.3f} {found.place:8.3f} "
+            f"{found.mrr:7.3f}   ({said}): {'as it should be' if fine else 'NOT as it should be'}",
             flush=True,
         )
 

@@ -12,6 +12,8 @@ from .corrupted_layers import CorruptedLayerOptions as CorruptedLayerOptions
 from .corrupted_layers import CorruptedLayers as CorruptedLayers
 from .corrupted_layers import probe_corruptions as probe_corruptions
 from .corruption_record import analyze_corruptions as analyze_corruptions
+from .decoder_epochs import DecoderEpochOptions as DecoderEpochOptions
+from .decoder_epochs import decoders_over_epochs as decoders_over_epochs
 from .decoders import LayerDecoderOptions as LayerDecoderOptions
 from .decoders import decoder_pixels as decoder_pixels
 from .decoders import image_grid as image_grid
@@ -53,6 +55,7 @@ from .options import RunOptions as RunOptions
 from .probes import PROBES as PROBES
 from .probes import ProbeData as ProbeData
 from .probes import probe_of as probe_of
+from .published import published_drawings as published_drawings
 from .published import published_sections as published_sections
 from .rcdm import interpolate as interpolate
 from .rcdm import sample as sample
@@ -77,6 +80,7 @@ __all__ = [
     "CorruptedLayerOptions",
     "CorruptedLayers",
     "Cut",
+    "DecoderEpochOptions",
     "Experiment",
     "ExperimentSetup",
     "Experiments",
@@ -110,6 +114,7 @@ __all__ = [
     "analyze_model",
     "compare_filters",
     "decoder_pixels",
+    "decoders_over_epochs",
     "default_decoder_training",
     "draw_splits",
     "evaluate_samples",
@@ -128,6 +133,7 @@ __all__ = [
     "probe_corruptions",
     "probe_layers",
     "probe_of",
+    "published_drawings",
     "published_sections",
     "run_experiments",
     "sample",

@@ -11,6 +11,7 @@ import typer
 
 from torchmultiverse.cli.groups import examples, rcdm_group
 from torchmultiverse.cli.options import (
+    AcceptedLicense,
     Data,
     DecoderFolder,
     Factors,
@@ -24,6 +25,8 @@ from torchmultiverse.cli.options import (
 )
 from torchmultiverse.cli.output import check_image_file, place, print_table, save_image, say
 from torchmultiverse.cli.output import factor as factor_column
+from torchmultiverse.cli.study_out import ROWS, finish
+from torchmultiverse.cli.train import Decoding
 from torchmultiverse.tables import Table, interval, share
 
 _SHOWN = (factor_column(), interval("drawn"), share("real"), share("probe"), share("chance"))
@@ -56,6 +59,16 @@ class ExperimentSize:
     ] = None
 
 
+@dataclass(frozen=True)
+class EpochDrawing:
+    """What is drawn at each checkpoint."""
+
+    count: Annotated[int, typer.Option(min=2, help="Held-out pictures whose vectors are drawn from.")] = 64
+    samples_per_image: Annotated[int, typer.Option(min=2, help="Images drawn of each vector.")] = 4
+    examples: Annotated[int, typer.Option(min=1, help="Images on the sheet.")] = 6
+    sampler_steps: Annotated[int, typer.Option(min=1, max=1000, help="Of the sampler (DDIM).")] = 50
+
+
 @rcdm_group.command(
     "import",
     epilog=examples(
@@ -78,6 +91,40 @@ def import_weights(
     from torchmultiverse.analyze import import_decoder
 
     place("decoder", import_decoder(weights, model, out, layer, preset))
+
+
+@rcdm_group.command(
+    "epochs",
+    epilog=examples(
+        "torchmultiverse train ssl data/animals --method vicreg --epochs 50 --keep 0-1-5-50 --out encoder",
+        "torchmultiverse analyze rcdm epochs ssl:encoder --data data/animals --size 32 --steps 4000 --out epochs",
+    ),
+)
+@tabular(ROWS)
+@option_sets
+def epochs(
+    encoder: Annotated[str, typer.Argument(help="ssl:FOLDER, trained with --keep.")],
+    data: Data,
+    decoding: Decoding,
+    drawing: EpochDrawing,
+    out: Out = Path("drawn_epochs"),
+    layer: Annotated[str, typer.Option(help="As 'analyze layers' names it.")] = "trunk",
+    epoch: Annotated[
+        list[int] | None, typer.Option(min=0, help="Kept checkpoint; may be repeated. Default: all.")
+    ] = None,
+    factor: Factors = None,
+    accept_license: AcceptedLicense = None,
+    seed: Seed = 0,
+    features: Features = None,
+) -> None:
+    """Train a decoder of each kept checkpoint of a training, and draw the same pictures from all, on one page."""
+    from torchmultiverse.analyze import DecoderEpochOptions, RunOptions, decoders_over_epochs
+
+    options = DecoderEpochOptions(
+        layer, epoch or (), decoding.options(), drawing.count, drawing.samples_per_image, drawing.examples,
+        drawing.sampler_steps, factors=factor, licence=accept_license,
+    )  # fmt: skip
+    finish(decoders_over_epochs(encoder, data, out, options, RunOptions(seed, features_folder(features))), out, seed)
 
 
 @rcdm_group.command(

@@ -38,6 +38,7 @@ from torchmultiverse.tables import Table, interval, number, share, text
 from torchmultiverse.train import ClipTraining, EncoderTraining, FineTuning, TokenTraining
 
 if TYPE_CHECKING:
+    from torchmultiverse.analyze import LayerDecoderOptions
     from torchmultiverse.models import TokenModel
 
 _HELD_OUT = (
@@ -292,6 +293,14 @@ class Decoding:
     )
     flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Mirror images half of the time, as published.")] = True
 
+    def options(self) -> LayerDecoderOptions:
+        """Return them as training takes them."""
+        from torchmultiverse.analyze import LayerDecoderOptions
+
+        return LayerDecoderOptions(
+            self.size, self.preset, self.steps, self.batch, self.rate, self.conditioning, self.flip
+        )
+
 
 @train_group.command(
     "decoder",
@@ -311,17 +320,13 @@ def decoder(
     features: Features = None,
 ) -> None:
     """Train a decoder from a layer's vectors to images (RCDM). With --splits it learns the public images alone."""
-    from torchmultiverse.analyze import HeldOutSplits, LayerDecoderOptions, RunOptions, train_layer_decoder
+    from torchmultiverse.analyze import HeldOutSplits, RunOptions, train_layer_decoder
     from torchmultiverse.store import open_images
 
     images = open_images(data)
     rows = None if splits is None else HeldOutSplits.load_for(splits, images).rows["public"]
-    training = LayerDecoderOptions(
-        decoding.size, decoding.preset, decoding.steps, decoding.batch, decoding.rate, decoding.conditioning,
-        decoding.flip,
-    )  # fmt: skip
     run = RunOptions(seed, features_folder(features))
-    folder = train_layer_decoder(model, images, out, layer, training, rows, accept_license, run)
+    folder = train_layer_decoder(model, images, out, layer, decoding.options(), rows, accept_license, run)
     place("decoder", folder)
 
 

@@ -202,12 +202,11 @@ def alpha_products(schedule: str) -> FloatArray64:
     [0.0778, 0.4923]
     """
     if schedule == "linear":
-        betas = np.linspace(1e-4, 0.02, DIFFUSION_STEPS)
+        products = np.cumprod(1 - np.linspace(1e-4, 0.02, DIFFUSION_STEPS))
     else:
         left = np.cos((np.arange(DIFFUSION_STEPS + 1) / DIFFUSION_STEPS + 0.008) / 1.008 * np.pi / 2) ** 2
-        betas = np.minimum(1 - left[1:] / left[:-1], 0.999)
-    products: FloatArray64 = np.cumprod(1 - betas)
-    return products
+        products = np.cumprod(np.maximum(left[1:] / left[:-1], 1 - 0.999))
+    return np.asarray(products, np.float64)
 
 
 _LAST = {"Attention": "to_out.0", "ResnetBlock2D": "conv2", "UNet2DModel": "conv_out"}
