@@ -259,7 +259,8 @@ def experiments(
         typer.Option(
             "--experiment",
             help="changes (of the picture), attacks, manipulations (of the vector), means, sums, imagined, confidence, "
-            "distances; may be repeated. Default: all that the data can answer.",
+            "distances, prior (a network fitted for each picture; slow); may be repeated. Default: all but prior that "
+            "the data can answer.",
         ),
     ] = None,
     against: Annotated[
