@@ -40,6 +40,8 @@ from torchmultiverse.stats import MIN_CLUSTERS, Intervals, Paired, mean_interval
 from torchmultiverse.store import dataset_name, open_images
 from torchmultiverse.study import Cell, ImageRow, LineChart, Point, Section, Series, Study
 
+_TRUSTED = 0.5
+"""First places of at least so many: drawn pictures can be trusted."""
 _NOISES = 2
 """Rows of a picture on the sheet, each from a noise of its own."""
 
@@ -219,7 +221,7 @@ def epochs_study(
          "chance %": factor.chance}
         for k in range(len(found[0].factors)) for one in found for factor in (one.factors[k],)
     ]  # fmt: skip
-    trusted = [one.fidelity.hit1 >= 0.5 for one in found]
+    trusted = [one.fidelity.hit1 >= _TRUSTED for one in found]
     notes = (
         "One training, and one decoder of each checkpoint: intervals hold for other pictures, not for other trainings.",
         "What is seen is what a linear classifier of the last checkpoint's layer sees, at all checkpoints alike.",
@@ -282,14 +284,26 @@ def _trust_chart(found: Sequence[DrawnEpoch]) -> LineChart:
     )  # fmt: skip
 
 
+_SEEN = 0.1
+"""Above chance in real pictures: what a classifier has to see for a factor to be the answer."""
+
+
 def _headline(found: Sequence[DrawnEpoch]) -> str:
     first, last = found[0], found[-1]
-    gains = [
-        (end.retained - start.retained, start, end) for start, end in zip(first.factors, last.factors, strict=True)
-    ]
-    _, start, end = max(gains, key=lambda one: abs(one[0]))
+    back = f"{100 * last.first.mean:.0f} % of the pictures of epoch {last.epoch} lead back to their vectors"
+    if last.fidelity.hit1 < _TRUSTED:
+        return f"{back}: the decoders are under-trained, or many pictures share a vector; draw no conclusions."
+    both = zip(first.factors, last.factors, strict=True)
+    told = [(end.retained - start.retained, start, end) for start, end in both if _is_seen(start) and _is_seen(end)]
+    if not told:
+        return f"{back}; no factor is seen in real pictures."
+    _, start, end = max(told, key=lambda one: abs(one[0]))
     return (
         f"Drawn pictures show {plain(end.factor)} in {100 * start.accuracy:.0f} % at epoch {first.epoch} and in "
         f"{100 * end.accuracy:.0f} % [{100 * end.low:.0f}, {100 * end.high:.0f}] at epoch {last.epoch} (chance "
-        f"{100 * end.chance:.0f} %); {100 * last.first.mean:.0f} % of the last lead back to their vectors."
+        f"{100 * end.chance:.0f} %); {back}."
     )
+
+
+def _is_seen(one: FactorFidelity) -> bool:
+    return one.real_accuracy - one.chance > _SEEN

@@ -48,7 +48,8 @@ def published_drawings(*studies: str) -> tuple[Section, ...]:
             )
             if rows:
                 title = f"Published: {_TITLES.get(study, study)}"
-                about = " ".join(text[:1].upper() + text[1:] for text in [*said, table["source"]])
+                source = table["source"] if numbers else table["source"].partition(":")[0] + "."
+                about = " ".join(text[:1].upper() + text[1:] for text in [*said, source])
                 found.append(Section(title=title, about=about, table=numbers, reference=True))
     return tuple(found)
 
