@@ -25,7 +25,7 @@ from torchmultiverse.analyze.fidelity import (
     measure_fidelity,
     variance_ratio,
 )
-from torchmultiverse.analyze.rcdm import ddim_step, interpolate, respaced, sample
+from torchmultiverse.analyze.rcdm import ddim_step, enlarge, interpolate, respaced, sample
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.models import diffusion
 from torchmultiverse.models import torch_tools as tools
@@ -393,6 +393,52 @@ def test_respaced_betas_keep_the_noise_of_the_steps_that_are_left() -> None:
         np.testing.assert_allclose(np.cumprod(1 - fewer), kept, rtol=1e-10)
         if steps == 1000:
             np.testing.assert_allclose(fewer, betas, atol=1e-12)
+
+
+def test_a_decoder_that_enlarges_is_given_the_small_picture(tmp_path: Path) -> None:
+    """The small picture reaches the network, the vector too; what is missing or does not fit is refused."""
+    pixels, colours, _ = squares(40)
+    config = decoder_preset("tiny", SIDE, 3, enlarges=4)
+    train_decoder(pixels, colours, config, tmp_path, DiffusionTraining(steps=3, batch_size=8, every=2), quiet=True)
+    decoder = load_decoder(tmp_path)
+    small = pixels[:2].reshape(2, 4, 2, 4, 2, 3).mean((2, 4)).astype(np.uint8)
+    torch.manual_seed(0)
+    for parameter in decoder.module.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+
+    def draw(vectors: NDArray[Any], given: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return enlarge(decoder, vectors, given[:, None].repeat(2, 1), 3, quiet=True)
+
+    drawn = draw(colours[:2], small)
+    assert drawn.shape == (2, 2, SIDE, SIDE, 3)
+    assert (drawn != draw(colours[:2], 255 - small)).any()
+    assert (drawn != draw(-colours[:2], small)).any()
+    with pytest.raises(ModelError, match=r"small pictures: none; this decoder takes \(N, 4, 4, 3\)"):
+        sample(decoder, colours[:2], 1, 3, quiet=True)
+    plain = Decoder(decoder_preset("tiny", SIDE, 3))
+    with pytest.raises(ModelError, match=r"of shape \(2, 4, 4, 3\); this decoder takes none"):
+        sample(plain, colours[:2], 1, 3, quiet=True, small=small)
+    with pytest.raises(ModelError, match="8 pixels cannot be enlarged to 8; 4 to 7 can"):
+        Decoder(decoder_preset("tiny", SIDE, 3, enlarges=8))
+    with pytest.raises(ModelError, match="enlarges pictures of 4 pixels that another decoder draws"):
+        decoders.load_conditioned_decoder(tmp_path, ImageList([Image.fromarray(pixels[0])], [{"label": "a"}]))
+
+
+@pytest.mark.slow
+def test_what_is_enlarged_is_the_small_picture(tmp_path: Path) -> None:
+    """Made small again, an enlarged picture is the one that was given, and not another's."""
+    pixels, colours, _ = squares(2000)
+    config = decoder_preset("tiny", SIDE, 3, enlarges=4)
+    training = DiffusionTraining(steps=800, batch_size=32, learning_rate=4e-3, ema=0.99)
+    train_decoder(pixels, colours, config, tmp_path, training, quiet=True)
+    real, vectors, _ = squares(20, seed=1)
+
+    def shrink(some: NDArray[Any]) -> NDArray[Any]:
+        return some.reshape(-1, 4, 2, 4, 2, 3).mean((2, 4))
+
+    drawn = enlarge(load_decoder(tmp_path), vectors, shrink(real).astype(np.uint8)[:, None], 20, quiet=True)[:, 0]
+    apart = np.abs(shrink(drawn) - shrink(real)).mean()
+    assert apart < 0.4 * np.abs(shrink(drawn) - shrink(np.roll(real, 1, 0))).mean()
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from .decoders import decoder_pixels as decoder_pixels
 from .decoders import image_grid as image_grid
 from .decoders import import_decoder as import_decoder
 from .decoders import load_conditioned_decoder as load_conditioned_decoder
+from .decoders import load_enlarger as load_enlarger
 from .decoders import train_layer_decoder as train_layer_decoder
 from .dejavu_factor_study import factor_memory_study as factor_memory_study
 from .dejavu_factors import FactorMemory as FactorMemory
@@ -57,6 +58,7 @@ from .probes import ProbeData as ProbeData
 from .probes import probe_of as probe_of
 from .published import published_drawings as published_drawings
 from .published import published_sections as published_sections
+from .rcdm import enlarge as enlarge
 from .rcdm import interpolate as interpolate
 from .rcdm import sample as sample
 from .sample_evaluation import SampleEvaluation as SampleEvaluation
@@ -117,6 +119,7 @@ __all__ = [
     "decoders_over_epochs",
     "default_decoder_training",
     "draw_splits",
+    "enlarge",
     "evaluate_samples",
     "factor_memory_study",
     "factor_target",
@@ -125,6 +128,7 @@ __all__ = [
     "interpolate",
     "learning_order",
     "load_conditioned_decoder",
+    "load_enlarger",
     "measure_memorization",
     "measure_misalignment",
     "nearest_rows",

@@ -58,6 +58,7 @@ class LayerDecoderOptions:
         steps, batch_size, learning_rate: of training.
         conditioning: ``add_emb``, ``cond_bn`` or ``none``.
         flip: whether pictures are mirrored half of the time, and their vectors are those of the mirrored ones.
+        enlarges: side of small pictures that the decoder enlarges; 0 of one that draws from the vector alone.
     """
 
     size: int = 64
@@ -67,6 +68,7 @@ class LayerDecoderOptions:
     learning_rate: float = 1e-4
     conditioning: str = "add_emb"
     flip: bool = True
+    enlarges: int = 0
 
 
 def train_layer_decoder(
@@ -111,7 +113,8 @@ def train_layer_decoder(
     if how.flip:
         mirrored = features_of(loaded, _Mirrored(images), [name], run.store, quiet=run.quiet).layers[name][seen]
     config = decoder_preset(
-        how.preset, how.size, vectors.shape[1], conditioning=how.conditioning, model=split_alias(model)[1], layer=name,
+        how.preset, how.size, vectors.shape[1], conditioning=how.conditioning, enlarges=how.enlarges,
+        model=split_alias(model)[1], layer=name,
         weights_sha256=str(loaded.info.weights_sha256 or ""), dataset=features.dataset,
         data_sha256=manifest_hash(images),
     )  # fmt: skip
@@ -254,10 +257,16 @@ def load_conditioned_decoder(folder: str | Path, dataset: Any, run: RunOptions |
         run: where features are kept, and so on.
 
     Raises:
-        ModelError: no decoder there, or its model has other weights now than when it was trained.
+        ModelError: no decoder there, one that enlarges pictures, or its model has other weights now than when it was
+            trained.
     """
     run = run or RunOptions()
     decoder = load_decoder(folder)
+    if decoder.config.enlarges:
+        raise ModelError(
+            f"{folder} enlarges pictures of {decoder.config.enlarges} pixels that another decoder draws: name "
+            "that one, and this behind --enlarge of 'analyze rcdm sample'"
+        )
     model = load_model(decoder.config.model)
     if decoder.config.weights_sha256 != (model.info.weights_sha256 or ""):
         raise ModelError(f"{folder} was trained on other weights of '{decoder.config.model}' than there are now")
@@ -274,6 +283,26 @@ def load_conditioned_decoder(folder: str | Path, dataset: Any, run: RunOptions |
                 f"{folder} learnt picture {training_rows[-1]} of '{features.dataset}', which has {len(features)}"
             )
     return ConditionedDecoder(model, decoder.config.layer, features, decoder, images, training_rows)
+
+
+def load_enlarger(folder: str | Path, one: ConditionedDecoder) -> Decoder:
+    """Return the decoder that enlarges what another draws.
+
+    Raises:
+        ModelError: no decoder there, one that does not enlarge, or one of other vectors or another size.
+    """
+    found, first = load_decoder(folder), one.decoder.config
+    mine = found.config
+    if mine.enlarges != first.size:
+        says = f"enlarges pictures of {mine.enlarges} pixels" if mine.enlarges else "enlarges none"
+        raise ModelError(f"{folder} {says}; those drawn have {first.size}: train it with --enlarge-from {first.size}")
+    theirs = (first.model, first.weights_sha256, first.layer, first.features)
+    if (mine.model, mine.weights_sha256, mine.layer, mine.features) != theirs:
+        raise ModelError(
+            f"{folder} is of layer '{mine.layer}' of '{mine.model}', what is drawn is of '{first.layer}' of "
+            f"'{first.model}'"
+        )
+    return found
 
 
 def load_evaluator(model: str, images: Any, run: RunOptions | None = None) -> FeatureEvaluator:

@@ -129,11 +129,13 @@ def prior(setup: ExperimentSetup, steps: int = PRIOR_STEPS) -> Experiment:
         "drawn by the decoder": drawn.reshape(-1, *drawn.shape[2:]),
         "deep image prior": fitted,
     }
-    numbers = [
-        {"images": name, **mean_cells("distance", setup.relative_distance(setup.conditioned.encode_pixels(some), each)),
-         "pictures": len(some)}
-        for name, some in kinds.items()
-    ]  # fmt: skip
+    numbers = []
+    for name, some in kinds.items():
+        apart = setup.relative_distance(setup.conditioned.encode_pixels(some), each)
+        of_vector = apart.reshape(len(rows), -1).mean(1)  # pictures of one vector are not independent
+        numbers.append(
+            {"images": name, **mean_cells("distance", of_vector), "vectors": len(rows), "pictures": len(some)}
+        )
     shown = []
     for k, row in enumerate(rows):
         own = setup.real_images(np.array([row]))[0]

@@ -38,6 +38,7 @@ def sample(
     same_noise: bool = False,
     batch_size: int = 256,
     quiet: bool = False,
+    small: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """Draw pictures for vectors.
 
@@ -52,12 +53,13 @@ def sample(
         same_noise: begin the k-th pictures of all vectors from the same noise, for interpolations.
         batch_size: pictures at once.
         quiet: show no bar.
+        small: pictures of the vectors that a decoder enlarges, uint8 (N, E, E, 3); none of other decoders.
 
     Returns:
         uint8 (N, count, S, S, 3).
 
     Raises:
-        ModelError: vectors of another width, or no such sampler.
+        ModelError: vectors of another width, no such sampler, or small pictures that are missing or do not fit.
     """
     import torch
 
@@ -67,10 +69,17 @@ def sample(
         raise ModelError(f"no sampler '{sampler}'.{nearest(sampler, SAMPLERS)}")
     if not 1 <= steps <= DIFFUSION_STEPS:
         raise ModelError(f"{steps} steps; 1 to {DIFFUSION_STEPS} is right")
+    edge = decoder.config.enlarges
+    if (small is None) != (edge == 0) or (small is not None and small.shape != (len(vectors), edge, edge, 3)):
+        given = "none" if small is None else f"of shape {small.shape}"
+        raise ModelError(
+            f"small pictures: {given}; this decoder takes " + (f"(N, {edge}, {edge}, 3)" if edge else "none")
+        )
     times = respaced(steps, sampler)
     side, where = decoder.config.size, decoder.device
     out = np.empty((len(vectors) * count, side, side, 3), np.uint8)
     held = torch.from_numpy(np.ascontiguousarray(vectors, np.float32))
+    coarse = None if small is None else torch.from_numpy(small).permute(0, 3, 1, 2).float() / 127.5 - 1
     jobs = [(row, k) for row in range(len(vectors)) for k in range(count)]
     decoder.module.eval()
     with progress_bar(quiet) as progress, torch.inference_mode():
@@ -79,11 +88,13 @@ def sample(
             part = jobs[start : start + batch_size]
             draws = [torch.Generator().manual_seed(tools.seed_of(seed, 0 if same_noise else row, k)) for row, k in part]
             noisy = torch.stack([torch.randn(3, side, side, generator=one) for one in draws]).to(where)
-            condition = held[[row for row, _ in part]].to(where)
+            places = [row for row, _ in part]
+            condition = held[places].to(where)
+            behind = () if coarse is None else (coarse[places].to(where),)
             for time, before in zip(times, [*times[1:], None], strict=True):
                 at = torch.full((len(part),), time, device=where, dtype=torch.int64)
                 with torch.autocast(where.type, torch.bfloat16, enabled=where.type == "cuda"):
-                    found = decoder.predict(noisy, at, condition).float()
+                    found = decoder.predict(noisy, at, condition, *behind).float()
                 now, previous = float(decoder.alphas[time]), 1.0 if before is None else float(decoder.alphas[before])
                 if sampler == "ddim":
                     noisy = ddim_step(found, now, previous, noisy)
@@ -93,6 +104,33 @@ def sample(
             out[start : start + len(part)] = images.cpu().numpy()
             progress.advance(bar, len(part))
     return out.reshape(len(vectors), count, side, side, 3)
+
+
+def enlarge(
+    decoder: Decoder, vectors: FloatArray, drawn: NDArray[np.uint8], steps: int = 50, sampler: str = "ddim",
+    seed: int = 0, quiet: bool = False,
+) -> NDArray[np.uint8]:  # fmt: skip
+    """Enlarge drawn pictures by a second decoder that knows their vector.
+
+    The source hands pictures of 128 pixels to a published network of 512 with a class at random; this one is given the
+    vector in the place of the class.
+
+    Args:
+        decoder: one that enlarges.
+        vectors: (N, D).
+        drawn: of each vector, uint8 (N, K, E, E, 3).
+        steps, sampler, seed, quiet: see `sample`.
+
+    Returns:
+        uint8 (N, K, S, S, 3).
+
+    Raises:
+        ModelError: see `sample`.
+    """
+    count, each = drawn.shape[:2]
+    flat = drawn.reshape(-1, *drawn.shape[2:])
+    wide = sample(decoder, np.repeat(vectors, each, 0), 1, steps, sampler, seed, quiet=quiet, small=flat)
+    return wide.reshape(count, each, *wide.shape[2:])
 
 
 def respaced(steps: int, sampler: str) -> list[int]:

@@ -128,7 +128,11 @@ def epochs(
 
 
 @rcdm_group.command(
-    "sample", epilog=examples("torchmultiverse analyze rcdm sample decoder --data data/animals --row 3 --row 40")
+    "sample",
+    epilog=examples(
+        "torchmultiverse analyze rcdm sample decoder --data data/animals --row 3 --row 40",
+        "torchmultiverse analyze rcdm sample decoder --data data/animals --row 3 --enlarge enlarger",
+    ),
 )
 @option_sets
 def sample(
@@ -137,6 +141,9 @@ def sample(
     sampling: Sampling,
     row: Annotated[list[int] | None, typer.Option(min=0, help="Of the dataset; may be repeated. Default: 8.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Pictures of each.")] = 7,
+    enlarge: Annotated[
+        Path | None, typer.Option(help="Folder of a decoder that 'train decoder --enlarge-from' wrote.")
+    ] = None,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option("--out", help="Sheet: real picture first, then those drawn.")] = Path(
         "samples.png"
@@ -146,7 +153,14 @@ def sample(
     """Draw several pictures for the vectors of some pictures: what is the same in all of them is in the vector."""
     import numpy as np
 
-    from torchmultiverse.analyze import RunOptions, decoder_pixels, image_grid, load_conditioned_decoder
+    from torchmultiverse.analyze import (
+        RunOptions,
+        decoder_pixels,
+        image_grid,
+        load_conditioned_decoder,
+        load_enlarger,
+    )
+    from torchmultiverse.analyze import enlarge as enlarged
     from torchmultiverse.analyze import sample as draw
 
     check_image_file(out)
@@ -155,8 +169,11 @@ def sample(
     rows = np.asarray(row if row else np.linspace(0, total - 1, min(8, total)).astype(int))
     if rows.max() >= total:
         raise typer.BadParameter(f"the dataset has {total} pictures", param_hint="--row")
+    larger = None if enlarge is None else load_enlarger(enlarge, one)
     drawn = draw(one.decoder, one.vectors[rows], count, sampling.steps, sampling.sampler, seed)
-    real = decoder_pixels(one.images, rows, one.decoder.config.size)
+    if larger is not None:
+        drawn = enlarged(larger, one.vectors[rows], drawn, sampling.steps, sampling.sampler, seed)
+    real = decoder_pixels(one.images, rows, drawn.shape[-2])
     save_image(out, image_grid(drawn, real))
     place("sheet", out)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -304,7 +304,11 @@ class Decoding:
 
 @train_group.command(
     "decoder",
-    epilog=examples("torchmultiverse train decoder ssl:encoder --layer trunk --data data/animals --out decoder"),
+    epilog=examples(
+        "torchmultiverse train decoder ssl:encoder --layer trunk --data data/animals --out decoder",
+        "torchmultiverse train decoder ssl:encoder --layer trunk --data data/animals --size 128 --enlarge-from 64 "
+        "--out enlarger",
+    ),
 )
 @loggable
 @option_sets
@@ -314,19 +318,26 @@ def decoder(
     out: Out,
     decoding: Decoding,
     layer: Annotated[str | None, typer.Option(help="As 'analyze layers' names it. Default: the last.")] = None,
+    enlarge_from: Annotated[
+        int, typer.Option(min=0, help="Side of small images that it enlarges; 0: it draws from the vector alone.")
+    ] = 0,
     splits: SplitsFile = None,
     accept_license: AcceptedLicense = None,
     seed: Seed = 0,
     features: Features = None,
 ) -> None:
-    """Train a decoder from a layer's vectors to images (RCDM). With --splits it learns the public images alone."""
+    """Train a decoder from a layer's vectors to images (RCDM). With --splits it learns the public images alone.
+
+    With --enlarge-from N it learns to enlarge images of N pixels that another decoder of the layer draws.
+    """
     from torchmultiverse.analyze import HeldOutSplits, RunOptions, train_layer_decoder
     from torchmultiverse.store import open_images
 
     images = open_images(data)
     rows = None if splits is None else HeldOutSplits.load_for(splits, images).rows["public"]
+    how = replace(decoding.options(), enlarges=enlarge_from)
     run = RunOptions(seed, features_folder(features))
-    folder = train_layer_decoder(model, images, out, layer, decoding.options(), rows, accept_license, run)
+    folder = train_layer_decoder(model, images, out, layer, how, rows, accept_license, run)
     place("decoder", folder)
 
 

@@ -58,6 +58,8 @@ class DecoderConfig:
             convolution of stride 2.
         heads: of attention; of the ``adm`` network alone, and in place of ``head_channels``.
         head_channels: channels of a head of attention.
+        enlarges: side of the small pictures that it enlarges, given beside the vector; 0 of a decoder that draws from
+            the vector alone.
         standardise: whether vectors are brought to mean 0 and standard deviation 1 first; the paper feeds them as they
             are.
         model, weights_sha256, layer, dataset, data_sha256: whose vectors, and whose pictures.
@@ -77,6 +79,7 @@ class DecoderConfig:
     network: Literal["diffusers", "adm"] = "diffusers"
     heads: int = 0
     head_channels: int = 64
+    enlarges: int = 0
     standardise: bool = True
     model: str = ""
     weights_sha256: str = ""
@@ -121,6 +124,10 @@ class Decoder:
         halvings = len(config.multipliers) - 1
         if not 8 <= config.size <= 256 or config.size % 2**halvings:
             raise ModelError(f"pictures of {config.size} pixels cannot be halved {halvings} times; 8 to 256 is right")
+        if config.enlarges and not 4 <= config.enlarges < config.size:
+            raise ModelError(
+                f"{config.enlarges} pixels cannot be enlarged to {config.size}; 4 to {config.size - 1} can"
+            )
         diffusers = tools.need("diffusers", "a decoder of representations", "rcdm")
         self.config = config
         added = config.conditioning == "add_emb"
@@ -159,14 +166,20 @@ class Decoder:
         self.mean, self.std = self.mean.to(where), self.std.to(where)
         return self
 
-    def predict(self, noisy: torch.Tensor, steps: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    def predict(
+        self, noisy: torch.Tensor, steps: torch.Tensor, vectors: torch.Tensor, small: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Return the noise, and with it, where it is learnt, the place of the variance: (N, 3 or 6, S, S).
 
         Args:
             noisy: pictures with noise, −1 to 1 without it, (N, 3, S, S).
             steps: 0 to 999, (N,).
             vectors: as the model gives them, (N, D).
+            small: pictures to be enlarged, −1 to 1, (N, 3, E, E); of a decoder that does so alone.
         """
+        if self.config.enlarges:
+            assert small is not None
+            noisy = _beside(noisy, small)
         condition = ((vectors - self.mean) / self.std) if self.config.standardise else vectors
         if self.config.conditioning == "add_emb":
             found: torch.Tensor = self.unet(noisy, steps, class_labels=self.module["embed"](condition)).sample
@@ -224,7 +237,7 @@ def _unet(config: DecoderConfig, diffusers: Any) -> Any:
     kinds = [("AttnDownBlock2D", "AttnUpBlock2D") if side in config.attention else whole for side in sides]
     how = "resnet" if adm else "conv"
     unet = diffusers.UNet2DModel(
-        sample_size=config.size, in_channels=3, out_channels=6 if config.learn_sigma else 3,
+        sample_size=config.size, in_channels=6 if config.enlarges else 3, out_channels=6 if config.learn_sigma else 3,
         block_out_channels=widths, layers_per_block=config.blocks, down_block_types=tuple(down for down, _ in kinds),
         up_block_types=tuple(up for _, up in reversed(kinds)), norm_num_groups=config.groups,
         resnet_time_scale_shift="scale_shift", dropout=config.dropout, add_attention=adm or bool(config.attention),
@@ -252,6 +265,14 @@ def _unet(config: DecoderConfig, diffusers: Any) -> Any:
             for parameter in last[name](block).parameters():
                 torch.nn.init.zeros_(parameter)
     return unet
+
+
+def _beside(noisy: torch.Tensor, small: torch.Tensor) -> torch.Tensor:
+    """Return noisy pictures with small ones behind them, brought to their size, (N, 6, S, S)."""
+    import torch
+
+    wide = torch.nn.functional.interpolate(small, noisy.shape[-2:], mode="bilinear", align_corners=False)
+    return torch.cat([noisy, wide], 1)
 
 
 _SHARED = 512
@@ -328,7 +349,10 @@ def decoder_loss(
     import torch
 
     noisy = decoder.scheduler.add_noise(images, noise, steps)
-    found = decoder.predict(noisy, steps, vectors).float()
+    small = None
+    if decoder.config.enlarges:
+        small = torch.nn.functional.interpolate(images, (decoder.config.enlarges,) * 2, mode="area")
+    found = decoder.predict(noisy, steps, vectors, small).float()
     if not decoder.config.learn_sigma:
         return torch.nn.functional.mse_loss(found, noise)
     predicted, place = found.chunk(2, 1)
