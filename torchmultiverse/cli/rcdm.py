@@ -67,6 +67,9 @@ class EpochDrawing:
     samples_per_image: Annotated[int, typer.Option(min=2, help="Images drawn of each vector.")] = 4
     examples: Annotated[int, typer.Option(min=1, help="Images on the sheet.")] = 6
     sampler_steps: Annotated[int, typer.Option(min=1, max=1000, help="Of the sampler (DDIM).")] = 50
+    epoch: Annotated[list[int] | None, typer.Option(min=0, help="Kept checkpoint; may be repeated. Default: all.")] = (
+        None
+    )
 
 
 @rcdm_group.command(
@@ -109,9 +112,6 @@ def epochs(
     drawing: EpochDrawing,
     out: Out = Path("drawn_epochs"),
     layer: Annotated[str, typer.Option(help="As 'analyze layers' names it.")] = "trunk",
-    epoch: Annotated[
-        list[int] | None, typer.Option(min=0, help="Kept checkpoint; may be repeated. Default: all.")
-    ] = None,
     factor: Factors = None,
     accept_license: AcceptedLicense = None,
     seed: Seed = 0,
@@ -121,7 +121,7 @@ def epochs(
     from torchmultiverse.analyze import DecoderEpochOptions, RunOptions, decoders_over_epochs
 
     options = DecoderEpochOptions(
-        layer, epoch or (), decoding.options(), drawing.count, drawing.samples_per_image, drawing.examples,
+        layer, drawing.epoch or (), decoding.options(), drawing.count, drawing.samples_per_image, drawing.examples,
         drawing.sampler_steps, factors=factor, licence=accept_license,
     )  # fmt: skip
     finish(decoders_over_epochs(encoder, data, out, options, RunOptions(seed, features_folder(features))), out, seed)
