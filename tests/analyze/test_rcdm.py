@@ -425,6 +425,7 @@ def test_a_decoder_that_enlarges_is_given_the_small_picture(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)
 def test_what_is_enlarged_is_the_small_picture(tmp_path: Path) -> None:
     """Made small again, an enlarged picture is the one that was given, and not another's."""
     pixels, colours, _ = squares(2000)
@@ -442,6 +443,7 @@ def test_what_is_enlarged_is_the_small_picture(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)
 def test_one_picture_that_is_learnt_by_heart_is_drawn(tmp_path: Path) -> None:
     pixels, colours, _ = squares(1)
     config = decoder_preset("tiny", SIDE, 3)

@@ -26,7 +26,6 @@ def samples_section(evaluation: SampleEvaluation) -> dict[str, Any]:
         "e": evaluation,
         "headline": _headline(evaluation),
         "bars": [(one, _bar(one)) for one in evaluation.factors],
-        "published": [(one.title, one.about, shown_table(one.table)) for one in published_drawings("ranks", "quality")],
         "marks": [svg.legend_mark(index) for index in range(3)],
     }
 
