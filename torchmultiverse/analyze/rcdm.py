@@ -63,18 +63,7 @@ def sample(
     """
     import torch
 
-    if vectors.ndim != 2 or vectors.shape[1] != decoder.config.features:
-        raise ModelError(f"vectors of shape {vectors.shape}; this decoder takes (N, {decoder.config.features})")
-    if sampler not in SAMPLERS:
-        raise ModelError(f"no sampler '{sampler}'.{nearest(sampler, SAMPLERS)}")
-    if not 1 <= steps <= DIFFUSION_STEPS:
-        raise ModelError(f"{steps} steps; 1 to {DIFFUSION_STEPS} is right")
-    edge = decoder.config.enlarges
-    if (small is None) != (edge == 0) or (small is not None and small.shape != (len(vectors), edge, edge, 3)):
-        given = "none" if small is None else f"of shape {small.shape}"
-        raise ModelError(
-            f"small pictures: {given}; this decoder takes " + (f"(N, {edge}, {edge}, 3)" if edge else "none")
-        )
+    _check_sampling(decoder, vectors, steps, sampler, small)
     times = respaced(steps, sampler)
     side, where = decoder.config.size, decoder.device
     out = np.empty((len(vectors) * count, side, side, 3), np.uint8)
@@ -104,6 +93,28 @@ def sample(
             out[start : start + len(part)] = images.cpu().numpy()
             progress.advance(bar, len(part))
     return out.reshape(len(vectors), count, side, side, 3)
+
+
+def _check_sampling(
+    decoder: Decoder, vectors: FloatArray, steps: int, sampler: str, small: NDArray[np.uint8] | None
+) -> None:
+    """Refuse what cannot be drawn.
+
+    Raises:
+        ModelError: see `sample`.
+    """
+    if vectors.ndim != 2 or vectors.shape[1] != decoder.config.features:
+        raise ModelError(f"vectors of shape {vectors.shape}; this decoder takes (N, {decoder.config.features})")
+    if sampler not in SAMPLERS:
+        raise ModelError(f"no sampler '{sampler}'.{nearest(sampler, SAMPLERS)}")
+    if not 1 <= steps <= DIFFUSION_STEPS:
+        raise ModelError(f"{steps} steps; 1 to {DIFFUSION_STEPS} is right")
+    edge = decoder.config.enlarges
+    if (small is None) != (edge == 0) or (small is not None and small.shape != (len(vectors), edge, edge, 3)):
+        given = "none" if small is None else f"of shape {small.shape}"
+        raise ModelError(
+            f"small pictures: {given}; this decoder takes " + (f"(N, {edge}, {edge}, 3)" if edge else "none")
+        )
 
 
 def enlarge(

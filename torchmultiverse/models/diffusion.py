@@ -228,8 +228,6 @@ _LAST = {"Attention": "to_out.0", "ResnetBlock2D": "conv2", "UNet2DModel": "conv
 
 def _unet(config: DecoderConfig, diffusers: Any) -> Any:
     """Return the network, untrained."""
-    import torch
-
     adm = config.network == "adm"
     widths = tuple(config.channels * multiplier for multiplier in config.multipliers)
     sides = [config.size >> level for level in range(len(widths))]
@@ -246,8 +244,19 @@ def _unet(config: DecoderConfig, diffusers: Any) -> Any:
         attn_norm_num_groups=config.groups if adm else None, downsample_type=how, upsample_type=how,
         class_embed_type="identity" if config.conditioning == "add_emb" else None,
     )  # fmt: skip
-    if not adm:
-        return unet
+    if adm:
+        _as_published(unet, config)
+    return unet
+
+
+def _as_published(unet: Any, config: DecoderConfig) -> None:
+    """Divide attention among heads as the configuration says, and begin the last layer of each block at zero.
+
+    Raises:
+        ModelError: channels that cannot be divided among so many heads.
+    """
+    import torch
+
     for block in unet.modules():
         name = type(block).__name__
         if name == "Attention":
@@ -256,15 +265,9 @@ def _unet(config: DecoderConfig, diffusers: Any) -> Any:
             if width % block.heads:
                 raise ModelError(f"{width} channels cannot be divided among {block.heads} heads of attention")
             block.scale = (width // block.heads) ** -0.5
-        last = {
-            "Attention": lambda b: b.to_out[0],
-            "ResnetBlock2D": lambda b: b.conv2,
-            "UNet2DModel": lambda b: b.conv_out,
-        }
-        if name in last:
-            for parameter in last[name](block).parameters():
+        if name in _LAST:
+            for parameter in block.get_submodule(_LAST[name]).parameters():
                 torch.nn.init.zeros_(parameter)
-    return unet
 
 
 def _beside(noisy: torch.Tensor, small: torch.Tensor) -> torch.Tensor:

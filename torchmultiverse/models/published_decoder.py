@@ -120,22 +120,7 @@ def translate_published(
     """
     import torch
 
-    wanted = published_shapes(config)
-    missing = [name for name in wanted if name not in state]
-    unknown = [name for name in state if name not in wanted]
-    wrong = [name for name in wanted if name in state and tuple(state[name].shape) != wanted[name]]
-    if missing or unknown or wrong:
-        told = []
-        if missing:
-            told.append(f"{len(missing)} are missing, the first '{missing[0]}'")
-        if unknown:
-            told.append(f"{len(unknown)} have no place in it, the first '{unknown[0]}'")
-        if wrong:
-            first = wrong[0]
-            told.append(
-                f"{len(wrong)} have other shapes, the first '{first}': {tuple(state[first].shape)}, not {wanted[first]}"
-            )
-        raise ModelError(f"not the tensors of this network: {'; '.join(told)}")
+    _check(state, published_shapes(config))
     with torch.device("meta"):
         module = Decoder(config).module
     ours = module.state_dict()
@@ -153,6 +138,29 @@ def translate_published(
         for k, name in enumerate(here):
             found[name] = (apart[k] if parts_first else apart[:, k]).reshape(ours[name].shape).contiguous()
     return found
+
+
+def _check(state: Mapping[str, torch.Tensor], wanted: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse other tensors than those of a network.
+
+    Raises:
+        ModelError: see `translate_published`.
+    """
+    missing = [name for name in wanted if name not in state]
+    unknown = [name for name in state if name not in wanted]
+    wrong = [name for name in wanted if name in state and tuple(state[name].shape) != wanted[name]]
+    if missing or unknown or wrong:
+        told = []
+        if missing:
+            told.append(f"{len(missing)} are missing, the first '{missing[0]}'")
+        if unknown:
+            told.append(f"{len(unknown)} have no place in it, the first '{unknown[0]}'")
+        if wrong:
+            first = wrong[0]
+            told.append(
+                f"{len(wrong)} have other shapes, the first '{first}': {tuple(state[first].shape)}, not {wanted[first]}"
+            )
+        raise ModelError(f"not the tensors of this network: {'; '.join(told)}")
 
 
 def load_published(path: str | Path, preset: str | None = None, features: int | None = None, **facts: Any) -> Decoder:
