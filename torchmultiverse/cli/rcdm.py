@@ -73,13 +73,13 @@ class EpochDrawing:
 
 
 @rcdm_group.command(
-    "import",
+    "convert",
     epilog=examples(
-        "torchmultiverse analyze rcdm import rcdm_ema_supervised.pt --layer avgpool --out decoder "
+        "torchmultiverse analyze rcdm convert rcdm_ema_supervised.pt --layer avgpool --out decoder "
         "--model 'torchvision:resnet50/IMAGENET1K_V1?norm=half'"
     ),
 )
-def import_weights(
+def convert(
     weights: Annotated[Path, typer.Argument(help="Released checkpoint of RCDM, or of the network alone.")],
     model: Annotated[str, typer.Option(help="Encoder whose vectors it takes, prepared as it was then.")],
     layer: Annotated[str | None, typer.Option(help="As 'analyze layers' names it. Default: the last.")] = None,
