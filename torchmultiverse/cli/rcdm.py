@@ -59,74 +59,6 @@ class ExperimentSize:
     ] = None
 
 
-@dataclass(frozen=True)
-class EpochDrawing:
-    """What is drawn at each checkpoint."""
-
-    count: Annotated[int, typer.Option(min=2, help="Held-out pictures whose vectors are drawn from.")] = 64
-    samples_per_image: Annotated[int, typer.Option(min=2, help="Images drawn of each vector.")] = 4
-    examples: Annotated[int, typer.Option(min=1, help="Images on the sheet.")] = 6
-    sampler_steps: Annotated[int, typer.Option(min=1, max=1000, help="Of the sampler (DDIM).")] = 50
-    epoch: Annotated[list[int] | None, typer.Option(min=0, help="Kept checkpoint; may be repeated. Default: all.")] = (
-        None
-    )
-
-
-@rcdm_group.command(
-    "convert",
-    epilog=examples(
-        "torchmultiverse analyze rcdm convert rcdm_ema_supervised.pt --layer avgpool --out decoder "
-        "--model 'torchvision:resnet50/IMAGENET1K_V1?norm=half'"
-    ),
-)
-def convert(
-    weights: Annotated[Path, typer.Argument(help="Released checkpoint of RCDM, or of the network alone.")],
-    model: Annotated[str, typer.Option(help="Encoder whose vectors it takes, prepared as it was then.")],
-    layer: Annotated[str | None, typer.Option(help="As 'analyze layers' names it. Default: the last.")] = None,
-    preset: Annotated[str | None, typer.Option(help="adm-64, adm-128 or adm-256. Default: the one that fits.")] = None,
-    out: Out = Path("decoder"),
-) -> None:
-    """Make a decoder of released weights; it is then sampled and scored as one that was trained here.
-
-    The released weights of RCDM are for non-commercial use (CC BY-NC 4.0). Their encoders were given pictures of
-    224 pixels between -1 and 1, which is norm=half behind a model string.
-    """
-    from torchmultiverse.analyze import import_decoder
-
-    place("decoder", import_decoder(weights, model, out, layer, preset))
-
-
-@rcdm_group.command(
-    "epochs",
-    epilog=examples(
-        "torchmultiverse train ssl data/animals --method vicreg --epochs 50 --keep 0-1-5-50 --out encoder",
-        "torchmultiverse analyze rcdm epochs ssl:encoder --data data/animals --size 32 --steps 4000 --out epochs",
-    ),
-)
-@tabular(ROWS)
-@option_sets
-def epochs(
-    encoder: Annotated[str, typer.Argument(help="ssl:FOLDER, trained with --keep.")],
-    data: Data,
-    decoding: Decoding,
-    drawing: EpochDrawing,
-    out: Out = Path("drawn_epochs"),
-    layer: Annotated[str, typer.Option(help="As 'analyze layers' names it.")] = "trunk",
-    factor: Factors = None,
-    accept_license: AcceptedLicense = None,
-    seed: Seed = 0,
-    features: Features = None,
-) -> None:
-    """Train a decoder of each kept checkpoint of a training, and draw the same pictures from all, on one page."""
-    from torchmultiverse.analyze import DecoderEpochOptions, RunOptions, decoders_over_epochs
-
-    options = DecoderEpochOptions(
-        layer, drawing.epoch or (), decoding.options(), drawing.count, drawing.samples_per_image, drawing.examples,
-        drawing.sampler_steps, factors=factor, licence=accept_license,
-    )  # fmt: skip
-    finish(decoders_over_epochs(encoder, data, out, options, RunOptions(seed, features_folder(features))), out, seed)
-
-
 @rcdm_group.command(
     "sample",
     epilog=examples(
@@ -142,7 +74,7 @@ def sample(
     row: Annotated[list[int] | None, typer.Option(min=0, help="Of the dataset; may be repeated. Default: 8.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Pictures of each.")] = 7,
     enlarge: Annotated[
-        Path | None, typer.Option(help="Folder of a decoder that 'train decoder --enlarge-from' wrote.")
+        Path | None, typer.Option(help="Folder that 'train decoder --enlarge-from' wrote. Default: not enlarged.")
     ] = None,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option("--out", help="Sheet: real picture first, then those drawn.")] = Path(
@@ -317,3 +249,71 @@ def experiments(
         say(f"not asked: {note}", "dim")
     found.save(out)
     place("page", write_report(found, out))
+
+
+@dataclass(frozen=True)
+class EpochDrawing:
+    """What is drawn at each checkpoint."""
+
+    count: Annotated[int, typer.Option(min=2, help="Held-out pictures whose vectors are drawn from.")] = 64
+    samples_per_image: Annotated[int, typer.Option(min=2, help="Images drawn of each vector.")] = 4
+    examples: Annotated[int, typer.Option(min=1, help="Images on the sheet.")] = 6
+    sampler_steps: Annotated[int, typer.Option(min=1, max=1000, help="Of the sampler (DDIM).")] = 50
+    epoch: Annotated[list[int] | None, typer.Option(min=0, help="Kept checkpoint; may be repeated. Default: all.")] = (
+        None
+    )
+
+
+@rcdm_group.command(
+    "convert",
+    epilog=examples(
+        "torchmultiverse analyze rcdm convert rcdm_ema_supervised.pt --layer avgpool --out decoder "
+        "--model 'torchvision:resnet50/IMAGENET1K_V1?norm=half'"
+    ),
+)
+def convert(
+    weights: Annotated[Path, typer.Argument(help="Released checkpoint of RCDM, or of the network alone.")],
+    model: Annotated[str, typer.Option(help="Encoder whose vectors it takes, prepared as it was then.")],
+    layer: Annotated[str | None, typer.Option(help="As 'analyze layers' names it. Default: the last.")] = None,
+    preset: Annotated[str | None, typer.Option(help="adm-64, adm-128 or adm-256. Default: the one that fits.")] = None,
+    out: Out = Path("decoder"),
+) -> None:
+    """Make a decoder of released weights; it is then sampled and scored as one that was trained here.
+
+    The released weights of RCDM are for non-commercial use (CC BY-NC 4.0). Their encoders were given pictures of
+    224 pixels between -1 and 1, which is norm=half behind a model string.
+    """
+    from torchmultiverse.analyze import import_decoder
+
+    place("decoder", import_decoder(weights, model, out, layer, preset))
+
+
+@rcdm_group.command(
+    "epochs",
+    epilog=examples(
+        "torchmultiverse train ssl data/animals --method vicreg --epochs 50 --keep 0-1-5-50 --out encoder",
+        "torchmultiverse analyze rcdm epochs ssl:encoder --data data/animals --size 32 --steps 4000 --out epochs",
+    ),
+)
+@tabular(ROWS)
+@option_sets
+def epochs(
+    encoder: Annotated[str, typer.Argument(help="ssl:FOLDER, trained with --keep.")],
+    data: Data,
+    decoding: Decoding,
+    drawing: EpochDrawing,
+    out: Out = Path("drawn_epochs"),
+    layer: Annotated[str, typer.Option(help="As 'analyze layers' names it.")] = "trunk",
+    factor: Factors = None,
+    accept_license: AcceptedLicense = None,
+    seed: Seed = 0,
+    features: Features = None,
+) -> None:
+    """Train a decoder of each kept checkpoint of a training, and draw the same pictures from all, on one page."""
+    from torchmultiverse.analyze import DecoderEpochOptions, RunOptions, decoders_over_epochs
+
+    options = DecoderEpochOptions(
+        layer, drawing.epoch or (), decoding.options(), drawing.count, drawing.samples_per_image, drawing.examples,
+        drawing.sampler_steps, factors=factor, licence=accept_license,
+    )  # fmt: skip
+    finish(decoders_over_epochs(encoder, data, out, options, RunOptions(seed, features_folder(features))), out, seed)
