@@ -424,36 +424,6 @@ def test_a_decoder_that_enlarges_is_given_the_small_picture(tmp_path: Path) -> N
         decoders.load_conditioned_decoder(tmp_path, ImageList([Image.fromarray(pixels[0])], [{"label": "a"}]))
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(3000)
-def test_what_is_enlarged_is_the_small_picture(tmp_path: Path) -> None:
-    """Made small again, an enlarged picture is the one that was given, and not another's."""
-    pixels, colours, _ = squares(2000)
-    config = decoder_preset("tiny", SIDE, 3, enlarges=4)
-    training = DiffusionTraining(steps=800, batch_size=32, learning_rate=4e-3, ema=0.99)
-    train_decoder(pixels, colours, config, tmp_path, training, quiet=True)
-    real, vectors, _ = squares(20, seed=1)
-
-    def shrink(some: NDArray[Any]) -> NDArray[Any]:
-        return some.reshape(-1, 4, 2, 4, 2, 3).mean((2, 4))
-
-    drawn = enlarge(load_decoder(tmp_path), vectors, shrink(real).astype(np.uint8)[:, None], 20, quiet=True)[:, 0]
-    apart = np.abs(shrink(drawn) - shrink(real)).mean()
-    assert apart < 0.4 * np.abs(shrink(drawn) - shrink(np.roll(real, 1, 0))).mean()
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3000)
-def test_one_picture_that_is_learnt_by_heart_is_drawn(tmp_path: Path) -> None:
-    pixels, colours, _ = squares(1)
-    config = decoder_preset("tiny", SIDE, 3)
-    training = DiffusionTraining(steps=600, batch_size=16, learning_rate=2e-3, ema=0.99)
-    train_decoder(np.repeat(pixels, 16, 0), np.repeat(colours, 16, 0), config, tmp_path, training, quiet=True)
-    drawn = sample(load_decoder(tmp_path), colours, 4, 20, quiet=True)[0].astype(int)
-    assert np.abs(drawn - pixels).mean() < 4
-    assert np.abs(drawn - squares(1, seed=1)[0]).mean() > 10
-
-
 @pytest.mark.parametrize("learnt", [False, True])
 def test_an_ancestral_chain_is_that_of_respaced_betas(learnt: bool) -> None:
     planted = Planted(learnt)

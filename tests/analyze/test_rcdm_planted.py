@@ -27,16 +27,3 @@ def test_what_is_in_the_vector_is_kept_and_what_is_not_varies(what: str, conditi
     """In the vector: less than a tenth of the variance. Not in it: more than 0.6. Ranks above 0.6, or below 0.05."""
     found = drawn(what, conditioning, STEPS, quiet=True)
     assert found.as_it_should_be(what, conditioning), found
-
-
-def test_after_few_steps_both_are_kept_a_little_and_ranks_say_so() -> None:
-    """Colour and place in the vector, 800 steps: 0.135 and 0.173 of their variances, and a rank of 0.52."""
-    found = drawn("both", "add_emb", 800, quiet=True)
-    assert found.as_it_should_be("both", "add_emb"), found
-    assert drawn("colour", "add_emb", 200, quiet=True).mrr < 0.6
-
-
-def test_the_published_network_learns_a_planted_condition() -> None:
-    """Residual halving and doubling, attention in the middle, blocks that begin at zero: at a tiny size."""
-    found = drawn("colour", "add_emb", STEPS // 2, quiet=True, network="adm")
-    assert found.as_it_should_be("colour", "add_emb"), found
