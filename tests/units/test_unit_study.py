@@ -113,9 +113,10 @@ class _Names:
 
 def test_units_are_put_into_words_that_are_scored(pictures: ImageList) -> None:
     study, _ = study_units(_means(), pictures, replace(OPTIONS, latents=0, words=_Names()), QUIET)
-    section = study.sections[-1]
-    assert section.title == "In words"
-    assert {line["known"]: str(line["words"]).split()[0] for line in section.table} == {c: c for c in COLOURS}
-    assert "the first word is a known one for 3" in section.about
+    sections = {section.title: section for section in study.sections}
+    table = sections["Units and their words"].table
+    assert {line["known"]: str(line["words"]).split()[0] for line in table} == {c: c for c in COLOURS}
+    assert sections["In words"].table[0]["first word right %"] == 1
+    assert any("not of crops: nothing before layer '1' of 'means' has places" in note for note in study.notes)
     with pytest.raises(ModelError, match="means has no captions"):
         study_units(_means(), pictures, replace(OPTIONS, latents=0, words=_means()), QUIET)

@@ -19,6 +19,7 @@ ASKED_APART = (
     "concepts: what unseen classes cost needs classes that were not learnt: 'analyze concepts'",
     "domains: which factor is the domain is for the user to say: 'analyze domains'",
     "corruptions: every picture is encoded again for each corruption: 'analyze corruptions'",
+    "units in words, in other models and on scenes that are rendered anew: 'analyze units --words, --also, --render'",
     "fourier: pairs of pictures that differ in known factors are made: 'analyze fourier'",
 )
 """What is not asked here, why, and where it is."""
@@ -37,7 +38,7 @@ def add_studies(
     from torchmultiverse.trust import TrustOptions, study_trust
     from torchmultiverse.units import UnitOptions, study_units
 
-    units = UnitOptions(layer=layer, factors=factors, limit=limit)
+    units = UnitOptions(layer=layer, factors=factors, limit=limit, groups=2.0, errors=True, group=group)
     trust = TrustOptions(layer=layer, factors=factors, group=group, limit=limit)
     studies: dict[str, Ask] = {
         "units": lambda: study_units(model, data, units, run, out / "units")[0],

@@ -8,11 +8,15 @@ from typing import Annotated
 
 import typer
 
+from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import analyze_group, examples
 from torchmultiverse.cli.options import (
     Data,
+    Engine,
     Factors,
     Features,
+    Group,
+    Label,
     ModelString,
     Out,
     Seed,
@@ -47,16 +51,59 @@ class Asked:
     directions: Annotated[
         int | None, typer.Option(min=0, help="Random directions to compare with. Default: as many as units.")
     ] = None
+    limit: Annotated[
+        int | None, typer.Option(min=50, help="So many images at most, drawn at random. Default: all.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """What is asked of units beyond what they detect."""
+
     words: Annotated[
         str | None,
         typer.Option(
             help="Image-text model whose captions put the surest units into words, scored against the factors. "
             "Default: no words.",
+            autocompletion=completion.models,
         ),
     ] = None
-    limit: Annotated[
-        int | None, typer.Option(min=50, help="So many images at most, drawn at random. Default: all.")
+    crops: Annotated[
+        bool,
+        typer.Option(
+            "--crops/--whole", help="Describe the parts of pictures at which a unit is active, or whole pictures."
+        ),
+    ] = True
+    groups: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Also groups of units that are active together, from so many standard deviations above each one's "
+            "mean (2 is usual). Default: none.",
+        ),
     ] = None
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another model, whose units are mapped to those of this one; may be repeated. Default: none.",
+            autocompletion=completion.models,
+        ),
+    ] = None
+    errors: Annotated[
+        bool, typer.Option("--errors", help="Explain what a probe of the layer gets wrong by what its units detect.")
+    ] = False
+    label: Label = None
+    group: Group = "auto"
+    scenes: Annotated[
+        int,
+        typer.Option(
+            "--render",
+            min=0,
+            help="Render so many scenes anew for each factor of the six surest units, with this factor changed; 0 for "
+            "none (12 is usual).",
+        ),
+    ] = 0
+    engine: Engine = "builtin"
 
 
 @analyze_group.command(
@@ -64,6 +111,8 @@ class Asked:
     epilog=examples(
         "torchmultiverse analyze units timm:resnet50 --data data/animals",
         "torchmultiverse analyze units ssl:encoder --data data/animals --layer trunk --latents 8 --set active=16",
+        "torchmultiverse analyze units timm:resnet50 --data data/animals --errors --groups 2 --render 12",
+        "torchmultiverse analyze units timm:resnet50 --data data/animals --also timm:vit_small_patch16_224",
     ),
 )
 @tabular(ROWS)
@@ -73,6 +122,7 @@ def units(
     model: ModelString,
     data: Data,
     asked: Asked,
+    beyond: Beyond,
     setting: Settings = None,
     out: Out = Path("units"),
     seed: Seed = 0,
@@ -80,7 +130,9 @@ def units(
 ) -> None:
     """Say which value of a factor, or which two, each unit of a layer detects; writes a page.
 
-    With --latents a sparse autoencoder is trained on the layer's features, and its latents are asked the same.
+    With --latents a sparse autoencoder is trained on the layer's features, and its latents are asked the same. What
+    units detect can be put into words, explain wrong answers, be looked for in other models, and be tested on scenes
+    that are rendered anew with one factor changed.
     """
     from torchmultiverse.analyze import RunOptions
     from torchmultiverse.files import write_atomic
@@ -91,7 +143,9 @@ def units(
     training = parse_settings(AutoencoderTraining(), setting or ())
     options = UnitOptions(
         asked.layer, asked.factor, asked.pairs, asked.permutations, asked.rate, latents=asked.latents,
-        autoencoder=training, directions=asked.directions, limit=asked.limit, words=asked.words,
+        autoencoder=training, directions=asked.directions, limit=asked.limit, words=beyond.words, crops=beyond.crops,
+        groups=beyond.groups, also=tuple(beyond.also or ()), errors=beyond.errors, label=beyond.label,
+        group=beyond.group, scenes=beyond.scenes, engine=beyond.engine,
     )  # fmt: skip
     study, lines = study_units(model, data, options, RunOptions(seed, features_folder(features)), out)
     finish(study, out, seed)

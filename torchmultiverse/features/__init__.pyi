@@ -1,3 +1,4 @@
+from .activation_maps import unit_maps as unit_maps
 from .cache import FeatureCache as FeatureCache
 from .encode import BatchSize as BatchSize
 from .encode import encode_texts as encode_texts
@@ -28,4 +29,5 @@ __all__ = [
     "layers_of",
     "run_images",
     "text_vectors",
+    "unit_maps",
 ]

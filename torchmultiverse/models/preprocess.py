@@ -133,6 +133,30 @@ class Preprocess:
         canvas.paste(image, (-left, -top))
         return canvas
 
+    def view(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Return the part of a picture that the model sees: left, top, right, bottom in the picture's pixels.
+
+        Where the model pads, it reaches beyond the picture. Rounding to whole pixels is left out.
+
+        Args:
+            size: width and height of the picture.
+
+        >>> Preprocess((224, 224), "shortest").view((640, 480))
+        (80.0, 0.0, 560.0, 480.0)
+        """
+        height, width = self.size
+        left = top = 0.0
+        across, down = float(size[0]), float(size[1])
+        if self.window:
+            left, top = (across - self.window) / 2, (down - self.window) / 2
+            across = down = float(self.window)
+        scales = width / self.crop / across, height / self.crop / down
+        if self.resize != "squash":
+            scales = (max(scales) if self.resize == "shortest" else min(scales),) * 2
+        left += (across - width / scales[0]) / 2
+        top += (down - height / scales[1]) / 2
+        return left, top, left + width / scales[0], top + height / scales[1]
+
     def pixels(self, images: Images) -> NDArray[np.uint8]:
         """Return what the model sees, without normalisation, uint8 (N, H, W, 3).
 

@@ -7,8 +7,8 @@ from .detection import detect as detect
 from .detection import single_areas as single_areas
 from .semanticity import factor_embeddings as factor_embeddings
 from .semanticity import monosemanticity as monosemanticity
-from .unit_study import UnitOptions as UnitOptions
-from .unit_study import concepts_of as concepts_of
+from .unit_kinds import UnitOptions as UnitOptions
+from .unit_kinds import concepts_of as concepts_of
 from .unit_study import study_units as study_units
 from .words import CaptionBank as CaptionBank
 from .words import UnitMap as UnitMap

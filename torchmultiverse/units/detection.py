@@ -117,7 +117,8 @@ class UnitDetections:
 
     Attributes:
         unit: its place among the features.
-        expressions: at most `BEST`.
+        expressions: at most `BEST`, each of other pictures; in the plainest words, so that of a factor with two values
+            A and B none says "and not A", but "and B".
         areas: AUROC of each.
         overlaps: intersection over union of each with the unit's most active pictures, as many as it has itself.
         images: pictures of each.
@@ -252,6 +253,8 @@ class _Pairs:
     start: int
 
 
+_FORM_ORDER: tuple[Operator, ...] = ("", "and", "or", "and not")
+"""The plainest wording first."""
 _FORMS: tuple[tuple[Operator, bool], ...] = (("and", False), ("or", False), ("and not", False), ("and not", True))
 """Operators of a pair, and whether its values change places."""
 
@@ -336,6 +339,8 @@ class _Search:
                 np.subtract(one if form == 2 else other, both, out=area)
             # Where all, or none, of a value's pictures have the other, the expression is a single value again.
             real = (size != of_one) & (size != of_other)
+            if form > 1 and int((self.counts[pairs.second if form == 2 else pairs.first] > 0).sum()) == 2:
+                real = np.zeros_like(real)  # not the one of two values is the other: said as "and" already
             weights = np.where(real, _weights(size, images, self.least), np.float32(np.nan))
             np.multiply(area, weights[:, :, None], out=area)
             numbers = pairs.start + form * counts.size + np.arange(counts.size)
@@ -470,17 +475,18 @@ def _detections(
     features: NDArray[Any], search: _Search, best: _Best, single: float, unit: int,
     p: NDArray[np.float64], q: NDArray[np.float64],
 ) -> UnitDetections:  # fmt: skip
-    numbers = [int(n) for n in best.numbers[:, unit] if n >= 0]
-    expressions = tuple(search.expression(n) for n in numbers)
+    found: dict[bytes, tuple[Expression, float, float, int]] = {}
     order = np.argsort(-np.asarray(features[:, unit], np.float32), kind="stable")
-    overlaps, images = [], []
-    for expression in expressions:
+    for place, number in enumerate(int(n) for n in best.numbers[:, unit] if n >= 0):
+        expression, area = search.expression(number), 0.5 + float(best.areas[place, unit])
         members = search.concepts.members(expression)
+        key = np.packbits(members).tobytes()
+        if key in found:  # the same pictures in other words: the plainest are kept, where they stand
+            if _FORM_ORDER.index(expression.operator) < _FORM_ORDER.index(found[key][0].operator):
+                found[key] = (expression, *found[key][1:])
+            continue
         count = int(members.sum())
         hits = int(members[order[:count]].sum())
-        overlaps.append(hits / (2 * count - hits))
-        images.append(count)
-    areas = tuple(0.5 + float(a) for a in best.areas[: len(numbers), unit])
-    return UnitDetections(
-        unit, expressions, areas, tuple(overlaps), tuple(images), 0.5 + single, float(p[unit]), float(q[unit])
-    )
+        found[key] = expression, area, hits / (2 * count - hits), count
+    expressions, areas, overlaps, images = zip(*found.values(), strict=True) if found else ((), (), (), ())
+    return UnitDetections(unit, expressions, areas, overlaps, images, 0.5 + single, float(p[unit]), float(q[unit]))

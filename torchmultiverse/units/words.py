@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,7 +88,7 @@ class UnitWords:
     """What a unit is about, in words.
 
     Attributes:
-        words: that tell active pictures from their contrast, with their scores, the highest first.
+        words: that tell active pictures from their contrast, with their scores, the largest lift first.
         raw: all words of active pictures, whatever those of the contrast are.
         discarded: words of ``raw`` that the contrast has as much of.
         lift: score less that of the contrast, by word of ``raw``.
@@ -106,59 +107,89 @@ class UnitWords:
     low_similarity: float
 
 
-def active_rows(features: FloatArray, unit: int, deviations: float, each: bool = False) -> NDArray[np.int64]:
-    """Return the pictures that make a unit active, (T,), the most active first.
+Units = int | Sequence[int]
+"""A unit, or a group of units that are active together."""
+
+
+def _group(units: Units) -> list[int]:
+    return [units] if isinstance(units, int | np.integer) else list(units)
+
+
+def rows_of_length_one(features: NDArray[Any]) -> FloatArray:
+    """Return features of each picture brought to length 1, float32 (N, U)."""
+    rows = np.asarray(features, np.float32)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30))
+
+
+def active_rows(features: FloatArray, units: Units, deviations: float, each: bool = False) -> NDArray[np.int64]:
+    """Return the pictures that make a unit, or all units of a group, active, (T,), the most active first.
 
     Args:
         features: of all pictures, (N, U).
-        unit: whose.
+        units: whose.
         deviations: above the mean of all units, in standard deviations of all units.
         each: mean and standard deviation are those of the unit.
     """
-    of = features[:, unit] if each else features
-    limit = float(of.mean()) + deviations * float(of.std())
-    order = np.argsort(-features[:, unit], kind="stable")
-    return order[: int((features[:, unit] > limit).sum())]
+    members = _group(units)
+    of = features[:, members]
+    mean, std = (of.mean(0), of.std(0)) if each else (features.mean(), features.std())
+    above = (of - mean) / np.maximum(std, 1e-30)
+    least = above.min(1)
+    order = np.argsort(-least, kind="stable")
+    return order[: int((least > deviations).sum())]
 
 
 def contrast_rows(
-    features: FloatArray, unit: int, high: NDArray[np.int64], count: int
+    features: FloatArray, units: Units, high: NDArray[np.int64], count: int
 ) -> tuple[NDArray[np.int64], float]:
-    """Return pictures that are most alike the active ones in all other units and are below the unit's mean.
+    """Return pictures that are most alike the active ones in all other units and are below the mean of these.
 
     Args:
         features: of all pictures, (N, U).
-        unit: whose.
+        units: whose: of a group, all are below their mean.
         high: pictures that make it active.
         count: how many.
 
     Returns:
         Places, (count,) or fewer, and their mean cosine.
+
+    Source: eq. 4.2 of the thesis, with the cosine instead of the dot product, and the nearest instead of a limit.
     """
-    rest = np.delete(features, unit, 1)
-    rest = rest / np.maximum(np.linalg.norm(rest, axis=1, keepdims=True), 1e-30)
+    members = _group(units)
+    rest = rows_of_length_one(np.delete(features, members, 1))
     centre = rest[high].mean(0)
     alike = rest @ (centre / max(float(np.linalg.norm(centre)), 1e-30))
-    alike[features[:, unit] >= features[:, unit].mean()] = -np.inf
+    alike[(features[:, members] >= features[:, members].mean(0)).any(1)] = -np.inf
     order = np.argsort(-alike, kind="stable")[:count]
     order = order[np.isfinite(alike[order])]
     return order, float(alike[order].mean()) if len(order) else float("nan")
 
 
 def words_of(
-    features: FloatArray, unit: int, images: FloatArray, bank: CaptionBank, options: WordOptions | None = None
+    features: FloatArray,
+    units: Units,
+    images: FloatArray,
+    bank: CaptionBank,
+    options: WordOptions | None = None,
+    high: NDArray[np.int64] | None = None,
+    crops: FloatArray | None = None,
 ) -> UnitWords | None:
-    """Put a unit into words.
+    """Put a unit, or a group of units, into words.
 
     Args:
-        features: of all pictures, (N, U).
-        unit: whose.
+        features: of all pictures, (N, U); brought to length 1 first.
+        units: whose.
         images: vectors of an image-text model of the same pictures, (N, E).
         bank: captions, by the same model.
         options: how.
+        high: pictures that make it active; those of `active_rows` by default.
+        crops: vectors of the parts of the first of ``high`` that make it active, (T, E), which are described in their
+            place; the contrast is of whole pictures.
 
     Returns:
         ``None`` where at most ten pictures make the unit active.
+
+    Source: eq. 4.1 and 4.2 of the thesis.
 
     Example:
         >>> bank = CaptionBank(np.eye(2, dtype=np.float32), [frozenset({"red"}), frozenset({"blue"})])
@@ -168,26 +199,26 @@ def words_of(
         (('red', 1.0),)
     """
     options = options or WordOptions()
-    rows = np.asarray(features, np.float32)
-    rows = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-30)
-    every = active_rows(rows, unit, options.deviations, options.each)
+    rows = rows_of_length_one(features)
+    every = active_rows(rows, units, options.deviations, options.each) if high is None else high
     if len(every) <= LEAST:
         return None
-    high = every[: options.most]
-    low, alike = contrast_rows(rows, unit, high, options.contrast)
-    said = bank.scores(images[high], options.captions)
+    first = every[: options.most]
+    low, alike = contrast_rows(rows, units, first, options.contrast)
+    said = bank.scores(images[first] if crops is None else crops, options.captions)
     other = bank.scores(images[low], options.captions) if len(low) else {}
     raw = sorted(
         ((word, score) for word, score in said.items() if score >= options.least), key=lambda one: (-one[1], one[0])
     )
     lift = {word: score - other.get(word, 0.0) for word, score in raw}
-    kept = tuple((word, score) for word, score in raw if lift[word] >= options.delta)
+    # By the lift: words that most pictures have stand high in the score itself.
+    kept = tuple(sorted((one for one in raw if lift[one[0]] >= options.delta), key=lambda one: -lift[one[0]]))
     discarded = tuple(word for word, _ in raw if lift[word] < options.delta)
     return UnitWords(kept, tuple(raw), discarded, lift, every, low, alike)
 
 
 def unit_groups(
-    features: FloatArray, deviations: float, least: int = LEAST
+    features: FloatArray, deviations: float, least: int = LEAST, each: bool = False
 ) -> dict[tuple[int, ...], NDArray[np.int64]]:
     """Return groups of units that are active together, and the pictures that make exactly these active.
 
@@ -195,8 +226,12 @@ def unit_groups(
         features: of all pictures, (N, U).
         deviations: as in `active_rows`.
         least: groups of more pictures are kept.
+        each: mean and standard deviation are those of each unit.
+
+    Source: algorithm 1 of the thesis.
     """
-    active = features > float(features.mean()) + deviations * float(features.std())
+    mean, std = (features.mean(0), features.std(0)) if each else (features.mean(), features.std())
+    active = (features - mean) / np.maximum(std, 1e-30) > deviations
     found: dict[tuple[int, ...], list[int]] = {}
     for row, mine in enumerate(active):
         units = tuple(np.flatnonzero(mine).tolist())
