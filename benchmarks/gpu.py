@@ -328,7 +328,7 @@ def decoder(setting: Setting) -> Facts:
     from torchmultiverse.train.decoder import DecoderObjective
     from torchmultiverse.train.loop import Loop, LoopSettings
 
-    side, preset, steps, batch = (16, "tiny", 2, 4) if setting.tiny else (64, "64", 20, 64)
+    side, preset, steps, batch = (16, "tiny", 2, 4) if setting.tiny else (64, "adm-64", 20, 64)
     rng = np.random.default_rng(0)
     pixels = np.kron(rng.integers(0, 256, (256, 4, 4, 3)), np.ones((1, side // 4, side // 4, 1))).astype(np.uint8)
     vectors = rng.standard_normal((256, 512), np.float32)

@@ -15,10 +15,12 @@ import pytest
 from PIL import Image
 
 from torchmultiverse.analyze import EPSILONS
+from torchmultiverse.analyze.augmented import augmented_as_in_training
 from torchmultiverse.analyze.decoders import ConditionedDecoder
 from torchmultiverse.analyze.experiment import Experiments
 from torchmultiverse.analyze.experiment_setup import ExperimentSetup
-from torchmultiverse.analyze.experiments import EXPERIMENTS, compare_layers, run_experiments
+from torchmultiverse.analyze.experiments import ASKED_BY_NAME, EXPERIMENTS, compare_layers, run_experiments
+from torchmultiverse.analyze.image_prior import prior
 from torchmultiverse.documents import EncodedImage
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.features.extract import features_of
@@ -151,7 +153,7 @@ def test_exchanged_dimensions_are_as_many_as_said(asked: ExperimentSetup) -> Non
 
 def test_all_questions_have_answers_a_page_and_sheets(asked: ExperimentSetup, tmp_path: Path) -> None:
     found = run_experiments(asked)
-    assert [one.name for one in found.experiments] == list(EXPERIMENTS)
+    assert [one.name for one in found.experiments] == [name for name in EXPERIMENTS if name not in ASKED_BY_NAME]
     found.save(tmp_path / "out")
     again = Experiments.load(tmp_path / "out")
     assert again.model_dump_json() == found.model_dump_json()
@@ -198,3 +200,33 @@ def test_fewer_pictures_than_are_to_be_shown_are_all_shown(asked: ExperimentSetu
         assert len(rows) == kinds * len(asked.rows)
         assert (pixels(rows[0].inputs[0]) == asked.real_images(asked.rows[:1])[0]).mean() > 0.99
         assert (pixels(rows[kinds].inputs[0]) == asked.real_images(asked.rows[1:2])[0]).mean() > 0.99
+
+
+def test_augmented_pictures_are_as_near_as_the_layer_is_invariant(tmp_path: Path) -> None:
+    """A layer that sees the mean colour alone cannot tell a mirrored picture, and surely tells a grey one."""
+    one = setup(tmp_path, place=False)
+    found = EXPERIMENTS["distances"](one)
+    apart = lines(found, "distance %")
+    assert apart["mirrored"] == pytest.approx(0, abs=1e-6)
+    assert apart["grey"] > 0.3
+    assert apart["jittered"] > 0.02
+    assert apart["solarized"] > 0.05
+    assert apart["augmented as in training"] > 0.02
+    labels = [row.label for row in found.rows[:4]]
+    assert labels[2:] == ["mirrored, cropped, jittered, grey, solarized", "augmented as in training"]
+    assert found.rows[2].captions[0] == "0 %"
+    images = one.images(one.rows[:2])
+    again = [np.stack([np.asarray(x) for x in augmented_as_in_training(images, 3, draw)]) for draw in (0, 0, 1)]
+    assert (again[0] == again[1]).all()
+    assert (again[0] != again[2]).any()
+
+
+@pytest.mark.slow
+def test_a_deep_image_prior_reaches_the_vector_and_not_the_picture(tmp_path: Path) -> None:
+    """Mean colours are reached by any picture of that mean; where the squares are nothing says."""
+    one = setup(tmp_path, place=False)
+    found = prior(one, steps=60)
+    apart = lines(found, "distance %")
+    assert apart["deep image prior"] < 0.25
+    assert apart["deep image prior"] < apart["drawn by the decoder"], "that one has learnt for two steps"
+    assert [row.label for row in found.rows] == ["drawn by the decoder", "deep image prior"] * 2

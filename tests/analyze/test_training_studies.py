@@ -6,14 +6,18 @@ of two sets that are taken for one, an epoch that is off by a checkpoint, or a c
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from torchmultiverse.analyze.class_shift import ClassQuestion, class_split, unseen_classes, unseen_study
+from torchmultiverse.analyze.decoder_epochs import DrawnEpoch, epochs_study
+from torchmultiverse.analyze.fidelity import FactorFidelity, Fidelity
 from torchmultiverse.analyze.grids import (
     GridOptions,
     GridPoint,
@@ -30,6 +34,7 @@ from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.features.extract import Features
 from torchmultiverse.report import write_report
+from torchmultiverse.stats import Intervals, mean_interval
 from torchmultiverse.store import ImageList
 from torchmultiverse.study import Study
 from torchmultiverse.train import EncoderTraining
@@ -209,6 +214,52 @@ def animals() -> ImageList:
     return ImageList([source.image(k) for k in range(144)], rows)
 
 
+def drawn_epoch(epoch: int, ranks: Any, accuracies: Any) -> DrawnEpoch:
+    """What a decoder of a checkpoint drew, planted: ranks of 20 pictures, and what is seen of two factors."""
+    ranks = np.asarray(ranks)
+    found = Fidelity(
+        mean_rank=float(ranks.mean()), mrr=float((1 / ranks).mean()), hit1=float((ranks == 1).mean()), null_rank=50.5,
+        null_mrr=0.05, candidates=100, ranks=tuple(ranks.tolist()),
+    )  # fmt: skip
+    factors = tuple(
+        FactorFidelity(
+            factor=name,
+            accuracy=value,
+            low=value - 0.1,
+            high=value + 0.1,
+            real_accuracy=real,
+            chance=0.25,
+            probe_accuracy=float("nan"),
+        )
+        for name, value, real in zip(("colour", "shape", "unseen"), (*accuracies, 0.9), (1.0, 0.9, 0.26), strict=True)
+    )
+    first = mean_interval((ranks == 1).astype(float), np.arange(len(ranks)), Intervals(), (0, 1))
+    shade = np.full((2, 2, 8, 8, 3), 20 * epoch, np.uint8)
+    return DrawnEpoch(epoch, found, first, first, factors, shade)
+
+
+def test_a_sheet_of_epochs_has_the_pictures_of_each_in_its_column() -> None:
+    """A factor that nobody sees in real pictures is no answer, however much it changes; untrusted ranks are told."""
+    real = np.zeros((2, 8, 8, 3), np.uint8)
+    good = np.where(np.arange(20) < 15, 1, 4)
+    found = [drawn_epoch(0, good, (0.8, 0.3)), drawn_epoch(5, good, (0.9, 0.8))]
+    study = epochs_study(found, real, "ssl:e", "toy", {})
+    assert study.headline.startswith("Drawn pictures show shape in 30 % at epoch 0 and in 80 % [70, 90] at epoch 5")
+    sheet = study.sections[0].pictures
+    assert [row.label for row in sheet[:2]] == ["picture 1, noise 1", "picture 1, noise 2"]
+    for row in sheet:
+        shades = [int(np.asarray(Image.open(io.BytesIO(one.data)))[0, 0, 0]) for one in row.samples]
+        assert shades == [0, 100], row.captions
+    assert [line["first place %"] for line in study.sections[2].table] == [0.75, 0.75]
+    assert study.sections[2].table[0]["chance %"] == 0.01
+    assert [line["seen in drawn pictures %"] for line in study.sections[1].table[:4]] == [0.8, 0.9, 0.3, 0.8]
+    published = [section for section in study.sections if section.reference]
+    assert "precise shape only later" in published[0].about
+    poor = epochs_study([found[0], drawn_epoch(5, 1 + good, (0.9, 0.8))], real, "ssl:e", "toy", {})
+    assert poor.headline.startswith("0 % of the pictures of epoch 5 lead back to their vectors: the decoders are under")
+    assert any("at epoch 5: there the decoder is under-trained" in note for note in poor.notes)
+
+
 @pytest.mark.slow
 def test_all_of_them_train_save_and_show(tmp_path: Path) -> None:
     pytest.importorskip("lightly")
@@ -239,6 +290,28 @@ def test_all_of_them_train_save_and_show(tmp_path: Path) -> None:
         kept_checkpoints([f"ssl:{tmp_path / 'unseen' / 'encoders' / 'planted'}"])
     with pytest.raises(ModelError, match="no trained encoder with checkpoints"):
         kept_checkpoints(["timm:resnet18"])
+
+    pytest.importorskip("diffusers")
+    from torchmultiverse.analyze.decoder_epochs import DecoderEpochOptions, decoders_over_epochs
+    from torchmultiverse.analyze.decoders import LayerDecoderOptions
+
+    how = DecoderEpochOptions(
+        decoder=LayerDecoderOptions(size=8, preset="tiny", steps=4, batch_size=8), epochs=(0, 2), count=8,
+        samples_per_image=2, examples=3, steps=2,
+    )  # fmt: skip
+    drawn = decoders_over_epochs(encoders[0], data, tmp_path / "drawn", how, run)
+    sheet = drawn.sections[0].pictures
+    assert len(sheet) == 3 * 2
+    assert {row.captions for row in sheet} == {("epoch 0", "epoch 2")}
+    assert {len(row.samples) for row in sheet} == {2}
+    assert drawn.facts["held-out pictures"] == 14
+    assert drawn.facts["drawn from"] == 8
+    made = (tmp_path / "drawn" / "decoders" / "2" / "model.pt").stat().st_mtime_ns
+    again = decoders_over_epochs(encoders[0], data, tmp_path / "drawn", how, run)
+    assert (tmp_path / "drawn" / "decoders" / "2" / "model.pt").stat().st_mtime_ns == made
+    assert again.model_dump_json() == drawn.model_dump_json(), "a run that is finished draws the same"
+    with pytest.raises(ModelError, match=r"keeps no checkpoint of epoch 7; it has 0, 1, 2"):
+        decoders_over_epochs(encoders[0], data, tmp_path / "drawn", DecoderEpochOptions(epochs=(7,)), run)
 
     options = GridOptions({"learning_rate": ["1e-3", "1e9"], "backbone_width": ["0.25", "0.5"]}, group="rows")
     swept = settings_grid(data, tmp_path / "grid", options, SMALL.changed(epochs=2, optimizer="sgd"), run)

@@ -240,6 +240,23 @@ def test_a_decoder_is_trained_drawn_from_and_scored(data: Path, capsys, monkeypa
     )  # fmt: skip
     assert code == 0
     assert (tmp_path / "studies" / "layers.png").exists()
+    enlarger = tmp_path / "enlarger"
+    code, said, _ = run(
+        capsys, monkeypatch, "train", "decoder", "timm:resnet10t/random?size=32", "--layer", "layer2.0", "--data", data,
+        "--size", 16, "--enlarge-from", 8, "--preset", "tiny", "--steps", 2, "--batch", 8, "--out", enlarger,
+    )  # fmt: skip
+    assert code == 0
+    code, said, _ = run(
+        capsys, monkeypatch, "analyze", "rcdm", "sample", decoder, "--data", data, "--row", 1, "--count", 2, "--steps",
+        2, "--enlarge", enlarger, "--out", sheet,
+    )  # fmt: skip
+    assert code == 0
+    assert Image.open(sheet).size == (3 * 18 - 2, 16)
+    code, _, error = run(
+        capsys, monkeypatch, "analyze", "rcdm", "sample", decoder, "--data", data, "--enlarge", decoder, "--out", sheet
+    )
+    assert code != 0
+    assert "enlarges none; those drawn have 8: train it with --enlarge-from 8" in " ".join(error.split())
     attack = (
         "analyze", "rcdm", "experiments", decoder, "--data", data, "--experiment", "attacks", "--examples", 1,
         "--samples-per-image", 2, "--steps", 2, "--epsilon", 0.5, "--out", tmp_path / "attack", "--target",

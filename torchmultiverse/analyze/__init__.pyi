@@ -12,10 +12,14 @@ from .corrupted_layers import CorruptedLayerOptions as CorruptedLayerOptions
 from .corrupted_layers import CorruptedLayers as CorruptedLayers
 from .corrupted_layers import probe_corruptions as probe_corruptions
 from .corruption_record import analyze_corruptions as analyze_corruptions
+from .decoder_epochs import DecoderEpochOptions as DecoderEpochOptions
+from .decoder_epochs import decoders_over_epochs as decoders_over_epochs
 from .decoders import LayerDecoderOptions as LayerDecoderOptions
 from .decoders import decoder_pixels as decoder_pixels
 from .decoders import image_grid as image_grid
+from .decoders import import_decoder as import_decoder
 from .decoders import load_conditioned_decoder as load_conditioned_decoder
+from .decoders import load_enlarger as load_enlarger
 from .decoders import train_layer_decoder as train_layer_decoder
 from .dejavu_factor_study import factor_memory_study as factor_memory_study
 from .dejavu_factors import FactorMemory as FactorMemory
@@ -52,7 +56,9 @@ from .options import RunOptions as RunOptions
 from .probes import PROBES as PROBES
 from .probes import ProbeData as ProbeData
 from .probes import probe_of as probe_of
+from .published import published_drawings as published_drawings
 from .published import published_sections as published_sections
+from .rcdm import enlarge as enlarge
 from .rcdm import interpolate as interpolate
 from .rcdm import sample as sample
 from .sample_evaluation import SampleEvaluation as SampleEvaluation
@@ -76,6 +82,7 @@ __all__ = [
     "CorruptedLayerOptions",
     "CorruptedLayers",
     "Cut",
+    "DecoderEpochOptions",
     "Experiment",
     "ExperimentSetup",
     "Experiments",
@@ -109,15 +116,19 @@ __all__ = [
     "analyze_model",
     "compare_filters",
     "decoder_pixels",
+    "decoders_over_epochs",
     "default_decoder_training",
     "draw_splits",
+    "enlarge",
     "evaluate_samples",
     "factor_memory_study",
     "factor_target",
     "image_grid",
+    "import_decoder",
     "interpolate",
     "learning_order",
     "load_conditioned_decoder",
+    "load_enlarger",
     "measure_memorization",
     "measure_misalignment",
     "nearest_rows",
@@ -126,6 +137,7 @@ __all__ = [
     "probe_corruptions",
     "probe_layers",
     "probe_of",
+    "published_drawings",
     "published_sections",
     "run_experiments",
     "sample",

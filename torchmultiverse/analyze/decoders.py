@@ -16,11 +16,20 @@ from pydantic import AfterValidator
 
 from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.documents import EncodedImage
-from torchmultiverse.errors import ModelError
+from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.features import Features, LayerExtractor, features_of, image_array, layers_of
 from torchmultiverse.files import write_atomic
 from torchmultiverse.images import png
-from torchmultiverse.models import Decoder, FloatArray, decoder_preset, load_decoder, load_model, split_alias
+from torchmultiverse.models import (
+    DECODER_CONFIG,
+    Decoder,
+    FloatArray,
+    decoder_preset,
+    load_decoder,
+    load_model,
+    load_published,
+    split_alias,
+)
 from torchmultiverse.store import ImageSet, Manifest, dataset_name, manifest_hash, open_images, require_generative_use
 from torchmultiverse.train import DiffusionTraining, train_decoder
 
@@ -49,6 +58,7 @@ class LayerDecoderOptions:
         steps, batch_size, learning_rate: of training.
         conditioning: ``add_emb``, ``cond_bn`` or ``none``.
         flip: whether pictures are mirrored half of the time, and their vectors are those of the mirrored ones.
+        enlarges: side of small pictures that the decoder enlarges; 0 of one that draws from the vector alone.
     """
 
     size: int = 64
@@ -58,6 +68,7 @@ class LayerDecoderOptions:
     learning_rate: float = 1e-4
     conditioning: str = "add_emb"
     flip: bool = True
+    enlarges: int = 0
 
 
 def train_layer_decoder(
@@ -102,7 +113,8 @@ def train_layer_decoder(
     if how.flip:
         mirrored = features_of(loaded, _Mirrored(images), [name], run.store, quiet=run.quiet).layers[name][seen]
     config = decoder_preset(
-        how.preset, how.size, vectors.shape[1], conditioning=how.conditioning, model=split_alias(model)[1], layer=name,
+        how.preset, how.size, vectors.shape[1], conditioning=how.conditioning, enlarges=how.enlarges,
+        model=split_alias(model)[1], layer=name,
         weights_sha256=str(loaded.info.weights_sha256 or ""), dataset=features.dataset,
         data_sha256=manifest_hash(images),
     )  # fmt: skip
@@ -117,6 +129,37 @@ def train_layer_decoder(
     buffer = io.BytesIO()
     np.save(buffer, seen, allow_pickle=False)
     write_atomic(folder / TRAINING_ROWS, buffer.getvalue())
+    return folder
+
+
+def import_decoder(
+    weights: str | Path, model: str, out: str | Path, layer: str | None = None, preset: str | None = None
+) -> Path:
+    """Make a decoder of released weights of RCDM, which then is asked as one that was trained here; returns its folder.
+
+    Args:
+        weights: checkpoint with the published names of tensors.
+        model: model string of the encoder whose vectors it was trained on, with the preprocessing that it was given.
+        out: folder of the decoder.
+        layer: whose vectors those are; the last by default.
+        preset: of `torchmultiverse.models.PUBLISHED_PRESETS`; by default the one that fits.
+
+    Raises:
+        ModelError: other weights, no such layer, or a layer with another number of features than the weights take.
+        DatasetError: the folder holds another decoder.
+        MissingExtra: diffusers is not installed.
+    """
+    folder = Path(out)
+    if (folder / DECODER_CONFIG).exists():
+        raise DatasetError(f"{folder} holds a decoder; choose another folder")
+    loaded = load_model(model)
+    name = layer or layers_of(loaded)[-1].name
+    width = LayerExtractor(loaded, [name])([Image.new("RGB", (64, 64), (128, 128, 128))])[0].shape[1]
+    decoder = load_published(
+        weights, preset, width, model=split_alias(model)[1], layer=name,
+        weights_sha256=str(loaded.info.weights_sha256 or ""),
+    )  # fmt: skip
+    decoder.save(folder, released_weights=Path(weights).name)
     return folder
 
 
@@ -214,10 +257,16 @@ def load_conditioned_decoder(folder: str | Path, dataset: Any, run: RunOptions |
         run: where features are kept, and so on.
 
     Raises:
-        ModelError: no decoder there, or its model has other weights now than when it was trained.
+        ModelError: no decoder there, one that enlarges pictures, or its model has other weights now than when it was
+            trained.
     """
     run = run or RunOptions()
     decoder = load_decoder(folder)
+    if decoder.config.enlarges:
+        raise ModelError(
+            f"{folder} enlarges pictures of {decoder.config.enlarges} pixels that another decoder draws: name "
+            "that one, and this behind --enlarge of 'analyze rcdm sample'"
+        )
     model = load_model(decoder.config.model)
     if decoder.config.weights_sha256 != (model.info.weights_sha256 or ""):
         raise ModelError(f"{folder} was trained on other weights of '{decoder.config.model}' than there are now")
@@ -234,6 +283,26 @@ def load_conditioned_decoder(folder: str | Path, dataset: Any, run: RunOptions |
                 f"{folder} learnt picture {training_rows[-1]} of '{features.dataset}', which has {len(features)}"
             )
     return ConditionedDecoder(model, decoder.config.layer, features, decoder, images, training_rows)
+
+
+def load_enlarger(folder: str | Path, one: ConditionedDecoder) -> Decoder:
+    """Return the decoder that enlarges what another draws.
+
+    Raises:
+        ModelError: no decoder there, one that does not enlarge, or one of other vectors or another size.
+    """
+    found, first = load_decoder(folder), one.decoder.config
+    mine = found.config
+    if mine.enlarges != first.size:
+        says = f"enlarges pictures of {mine.enlarges} pixels" if mine.enlarges else "enlarges none"
+        raise ModelError(f"{folder} {says}; those drawn have {first.size}: train it with --enlarge-from {first.size}")
+    theirs = (first.model, first.weights_sha256, first.layer, first.features)
+    if (mine.model, mine.weights_sha256, mine.layer, mine.features) != theirs:
+        raise ModelError(
+            f"{folder} is of layer '{mine.layer}' of '{mine.model}', what is drawn is of '{first.layer}' of "
+            f"'{first.model}'"
+        )
+    return found
 
 
 def load_evaluator(model: str, images: Any, run: RunOptions | None = None) -> FeatureEvaluator:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from torchmultiverse.analyze.experiment import Experiment, Experiments
 from torchmultiverse.analyze.experiment_setup import ExperimentSetup
 from torchmultiverse.analyze.image_experiments import attacks, changes
+from torchmultiverse.analyze.image_prior import prior
 from torchmultiverse.analyze.sample_experiments import compare_layers, confidence, distances
 from torchmultiverse.analyze.vector_experiments import imagined, manipulations, means, sums
 from torchmultiverse.errors import DatasetError, SettingError, nearest
@@ -20,9 +21,12 @@ from torchmultiverse.errors import DatasetError, SettingError, nearest
 EXPERIMENTS: Mapping[str, Callable[[ExperimentSetup], Experiment]] = MappingProxyType(
     {
         "changes": changes, "attacks": attacks, "manipulations": manipulations, "means": means, "sums": sums,
-        "imagined": imagined, "confidence": confidence, "distances": distances,
+        "imagined": imagined, "confidence": confidence, "distances": distances, "prior": prior,
     }
 )  # fmt: skip
+
+ASKED_BY_NAME = frozenset({"prior"})
+"""Experiments that are not run by default: they train a network for each picture."""
 
 
 def run_experiments(
@@ -32,7 +36,7 @@ def run_experiments(
 
     Args:
         setup: the decoder.
-        names: of `EXPERIMENTS`; all by default, without those that the data do not allow.
+        names: of `EXPERIMENTS`; by default all but `ASKED_BY_NAME`, without those that the data do not allow.
         others: decoders of other layers to hold it against.
 
     Raises:
@@ -45,7 +49,7 @@ def run_experiments(
     found, notes = [], []
     if others:
         found.append(compare_layers([setup, *others]))
-    for name in names or EXPERIMENTS:
+    for name in names or (name for name in EXPERIMENTS if name not in ASKED_BY_NAME):
         try:
             found.append(EXPERIMENTS[name](setup))
         except DatasetError as error:

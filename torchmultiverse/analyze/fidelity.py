@@ -109,6 +109,7 @@ def factor_fidelity(
     rows: NDArray[np.int64],
     probe_accuracy: Mapping[str, float] | None = None,
     seed: int = 0,
+    groups: NDArray[np.int64] | None = None,
 ) -> list[FactorFidelity]:
     """Return, for each factor, whether drawn pictures have the level of the pictures that they were drawn from.
 
@@ -120,11 +121,12 @@ def factor_fidelity(
         rows: which real picture each was drawn from, (Q,).
         probe_accuracy: what is read from the conditioning vectors, by factor.
         seed: of the division.
+        groups: of drawn pictures that are not independent, for intervals, (Q,); those of one vector by default.
     """
     order = np.random.default_rng(seed).permutation(len(real))
     train, validation, test = np.split(order, [len(order) // 2, 3 * len(order) // 4])
     intervals, found = Intervals(seed), []
-    groups = np.unique(rows, return_inverse=True)[1]
+    groups = np.unique(rows if groups is None else groups, return_inverse=True)[1]
     for factor, levels in codes.items():
         both = np.concatenate([real[test], drawn])
         data = ProbeData(real[train], real[validation], both, levels[train], levels[validation], int(levels.max()) + 1)

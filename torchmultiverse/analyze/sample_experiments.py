@@ -6,18 +6,23 @@ Source: F. Bordes et al., *High fidelity visualization of what your self-supervi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from torchmultiverse.analyze.augmented import SINGLE, augmented_as_in_training
 from torchmultiverse.analyze.experiment import MANY, Experiment, experiment, image_row, mean_cells
 from torchmultiverse.analyze.experiment_setup import ExperimentSetup
 from torchmultiverse.analyze.neighbours import nearest_rows
 from torchmultiverse.errors import ModelError
 from torchmultiverse.evaluation import plain
 from torchmultiverse.stats import Intervals, mean_interval
+from torchmultiverse.study import ImageRow
+
+AS_IN_TRAINING = "augmented as in training"
 
 
 def confidence(setup: ExperimentSetup) -> Experiment:
@@ -69,8 +74,10 @@ def distances(setup: ExperimentSetup) -> Experiment:
         ]
     )
     random = rng.choice(setup.training_rows, len(many))
+    augmented = _augmented(setup, many)
     lines = {
         "drawn from its vector": setup.relative_distance(vectors, many),
+        **{name: setup.relative_distance(setup.conditioned.encode(some), many) for name, some in augmented.items()},
         "nearest that the decoder learnt": setup.relative_distance(x[near[:, 0]], many),
         f"of its {plain(setup.label)}": setup.relative_distance(x[mates], many),
         "any": setup.relative_distance(x[random], many),
@@ -90,32 +97,48 @@ def distances(setup: ExperimentSetup) -> Experiment:
         apart[name] = np.sqrt(nearest_rows(flat, kept, 1).distances[:, 0] / flat.shape[1])
     edge = float(np.quantile(apart["real"], 0.01))
     copied = float((apart["drawn"] < edge).mean())
-    rows = []
-    for k in range(min(setup.examples, len(many))):
-        own = setup.real_images(many[k : k + 1])[0]
-        images = setup.sample(x[many[k : k + 1]])[0]
-        rows += [
-            image_row(
-                "drawn",
-                (own,),
-                tuple(images),
-                _percents(
-                    setup.relative_distance(setup.conditioned.encode_pixels(images), np.full(len(images), many[k]))
-                ),
-            ),
-            image_row(
-                "nearest that it learnt",
-                (own,),
-                tuple(setup.real_images(near[k])),
-                _percents(setup.relative_distance(x[near[k]], np.full(len(near[k]), many[k]))),
-            ),
-        ]
     return experiment(
         "distances", "How near drawn pictures are",
         "Distance of vectors to that of the framed picture, in percent of the distance between two pictures. A decoder "
-        f"that can be trusted draws pictures nearer to it than any real one. Copies: {100 * copied:.0f} % of drawn "
-        "pictures are nearer in pixels to one that was learnt than 99 % of real ones are.", rows, numbers,
+        "that can be trusted draws pictures nearer to it than any real one; what the model was made invariant to is "
+        "near too. Augmented as in training: cropped, mirrored, jittered, grey, blurred, solarized at random. Copies: "
+        f"{100 * copied:.0f} % of drawn pictures are nearer in pixels to one that was learnt than 99 % of real ones "
+        "are.",
+        _distance_rows(setup, many, near, augmented), numbers,
     )  # fmt: skip
+
+
+def _augmented(setup: ExperimentSetup, rows: NDArray[np.int64]) -> dict[str, list[Image.Image]]:
+    """Return pictures changed in one way at a time, and as in training, by what was done."""
+    images = setup.images(rows)
+    rng = np.random.default_rng((setup.seed, 5))
+    single = {name: [change(image, rng) for image in images] for name, change in SINGLE.items()}
+    return {**single, AS_IN_TRAINING: augmented_as_in_training(images, setup.seed)}
+
+
+def _distance_rows(
+    setup: ExperimentSetup, many: NDArray[np.int64], near: NDArray[np.int64],
+    augmented: Mapping[str, Sequence[Image.Image]],
+) -> list[ImageRow]:  # fmt: skip
+    """Return, for each example, what is drawn, the nearest that was learnt, and what was augmented, with distances."""
+    rows = []
+    for k in range(min(setup.examples, len(many))):
+        own, images = setup.real_images(many[k : k + 1])[0], setup.images(many[k : k + 1])
+        drawn = setup.sample(setup.conditioned.vectors[many[k : k + 1]])[0]
+        changed = [some[k] for name, some in augmented.items() if name != AS_IN_TRAINING]
+        again = [augmented_as_in_training(images, setup.seed, draw)[0] for draw in range(setup.samples_per_image)]
+        shown = {
+            "drawn": (drawn, setup.conditioned.encode_pixels(drawn)),
+            "nearest that it learnt": (setup.real_images(near[k]), setup.conditioned.vectors[near[k]]),
+            "mirrored, cropped, jittered, grey, solarized": (
+                [setup.resized(image) for image in changed], setup.conditioned.encode(changed)
+            ),
+            AS_IN_TRAINING: ([setup.resized(image) for image in again], setup.conditioned.encode(again)),
+        }  # fmt: skip
+        for name, (pixels, vectors) in shown.items():
+            apart = setup.relative_distance(vectors, np.full(len(vectors), many[k]))
+            rows.append(image_row(name, (own,), tuple(pixels), _percents(apart)))
+    return rows
 
 
 def _percents(values: NDArray[np.float64]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import typer
 
 from torchmultiverse.cli.groups import examples, rcdm_group
 from torchmultiverse.cli.options import (
+    AcceptedLicense,
     Data,
     DecoderFolder,
     Factors,
@@ -24,6 +25,8 @@ from torchmultiverse.cli.options import (
 )
 from torchmultiverse.cli.output import check_image_file, place, print_table, save_image, say
 from torchmultiverse.cli.output import factor as factor_column
+from torchmultiverse.cli.study_out import ROWS, finish
+from torchmultiverse.cli.train import Decoding
 from torchmultiverse.tables import Table, interval, share
 
 _SHOWN = (factor_column(), interval("drawn"), share("real"), share("probe"), share("chance"))
@@ -57,7 +60,11 @@ class ExperimentSize:
 
 
 @rcdm_group.command(
-    "sample", epilog=examples("torchmultiverse analyze rcdm sample decoder --data data/animals --row 3 --row 40")
+    "sample",
+    epilog=examples(
+        "torchmultiverse analyze rcdm sample decoder --data data/animals --row 3 --row 40",
+        "torchmultiverse analyze rcdm sample decoder --data data/animals --row 3 --enlarge enlarger",
+    ),
 )
 @option_sets
 def sample(
@@ -66,6 +73,9 @@ def sample(
     sampling: Sampling,
     row: Annotated[list[int] | None, typer.Option(min=0, help="Of the dataset; may be repeated. Default: 8.")] = None,
     count: Annotated[int, typer.Option(min=1, help="Pictures of each.")] = 7,
+    enlarge: Annotated[
+        Path | None, typer.Option(help="Folder that 'train decoder --enlarge-from' wrote. Default: not enlarged.")
+    ] = None,
     seed: Seed = 0,
     out: Annotated[Path, typer.Option("--out", help="Sheet: real picture first, then those drawn.")] = Path(
         "samples.png"
@@ -75,7 +85,14 @@ def sample(
     """Draw several pictures for the vectors of some pictures: what is the same in all of them is in the vector."""
     import numpy as np
 
-    from torchmultiverse.analyze import RunOptions, decoder_pixels, image_grid, load_conditioned_decoder
+    from torchmultiverse.analyze import (
+        RunOptions,
+        decoder_pixels,
+        image_grid,
+        load_conditioned_decoder,
+        load_enlarger,
+    )
+    from torchmultiverse.analyze import enlarge as enlarged
     from torchmultiverse.analyze import sample as draw
 
     check_image_file(out)
@@ -84,8 +101,11 @@ def sample(
     rows = np.asarray(row if row else np.linspace(0, total - 1, min(8, total)).astype(int))
     if rows.max() >= total:
         raise typer.BadParameter(f"the dataset has {total} pictures", param_hint="--row")
+    larger = None if enlarge is None else load_enlarger(enlarge, one)
     drawn = draw(one.decoder, one.vectors[rows], count, sampling.steps, sampling.sampler, seed)
-    real = decoder_pixels(one.images, rows, one.decoder.config.size)
+    if larger is not None:
+        drawn = enlarged(larger, one.vectors[rows], drawn, sampling.steps, sampling.sampler, seed)
+    real = decoder_pixels(one.images, rows, drawn.shape[-2])
     save_image(out, image_grid(drawn, real))
     place("sheet", out)
 
@@ -188,7 +208,8 @@ def experiments(
         typer.Option(
             "--experiment",
             help="changes (of the picture), attacks, manipulations (of the vector), means, sums, imagined, confidence, "
-            "distances; may be repeated. Default: all that the data can answer.",
+            "distances, prior (a network fitted for each picture; slow); may be repeated. Default: all but prior that "
+            "the data can answer.",
         ),
     ] = None,
     against: Annotated[
@@ -228,3 +249,71 @@ def experiments(
         say(f"not asked: {note}", "dim")
     found.save(out)
     place("page", write_report(found, out))
+
+
+@dataclass(frozen=True)
+class EpochDrawing:
+    """What is drawn at each checkpoint."""
+
+    count: Annotated[int, typer.Option(min=2, help="Held-out pictures whose vectors are drawn from.")] = 64
+    samples_per_image: Annotated[int, typer.Option(min=2, help="Images drawn of each vector.")] = 4
+    examples: Annotated[int, typer.Option(min=1, help="Images on the sheet.")] = 6
+    sampler_steps: Annotated[int, typer.Option(min=1, max=1000, help="Of the sampler (DDIM).")] = 50
+    epoch: Annotated[list[int] | None, typer.Option(min=0, help="Kept checkpoint; may be repeated. Default: all.")] = (
+        None
+    )
+
+
+@rcdm_group.command(
+    "convert",
+    epilog=examples(
+        "torchmultiverse analyze rcdm convert rcdm_ema_supervised.pt --layer avgpool --out decoder "
+        "--model 'torchvision:resnet50/IMAGENET1K_V1?norm=half'"
+    ),
+)
+def convert(
+    weights: Annotated[Path, typer.Argument(help="Released checkpoint of RCDM, or of the network alone.")],
+    model: Annotated[str, typer.Option(help="Encoder whose vectors it takes, prepared as it was then.")],
+    layer: Annotated[str | None, typer.Option(help="As 'analyze layers' names it. Default: the last.")] = None,
+    preset: Annotated[str | None, typer.Option(help="adm-64, adm-128 or adm-256. Default: the one that fits.")] = None,
+    out: Out = Path("decoder"),
+) -> None:
+    """Make a decoder of released weights; it is then sampled and scored as one that was trained here.
+
+    The released weights of RCDM are for non-commercial use (CC BY-NC 4.0). Their encoders were given pictures of
+    224 pixels between -1 and 1, which is norm=half behind a model string.
+    """
+    from torchmultiverse.analyze import import_decoder
+
+    place("decoder", import_decoder(weights, model, out, layer, preset))
+
+
+@rcdm_group.command(
+    "epochs",
+    epilog=examples(
+        "torchmultiverse train ssl data/animals --method vicreg --epochs 50 --keep 0-1-5-50 --out encoder",
+        "torchmultiverse analyze rcdm epochs ssl:encoder --data data/animals --size 32 --steps 4000 --out epochs",
+    ),
+)
+@tabular(ROWS)
+@option_sets
+def epochs(
+    encoder: Annotated[str, typer.Argument(help="ssl:FOLDER, trained with --keep.")],
+    data: Data,
+    decoding: Decoding,
+    drawing: EpochDrawing,
+    out: Out = Path("drawn_epochs"),
+    layer: Annotated[str, typer.Option(help="As 'analyze layers' names it.")] = "trunk",
+    factor: Factors = None,
+    accept_license: AcceptedLicense = None,
+    seed: Seed = 0,
+    features: Features = None,
+) -> None:
+    """Train a decoder of each kept checkpoint of a training, and draw the same pictures from all, on one page."""
+    from torchmultiverse.analyze import DecoderEpochOptions, RunOptions, decoders_over_epochs
+
+    options = DecoderEpochOptions(
+        layer, drawing.epoch or (), decoding.options(), drawing.count, drawing.samples_per_image, drawing.examples,
+        drawing.sampler_steps, factors=factor, licence=accept_license,
+    )  # fmt: skip
+    finish(decoders_over_epochs(encoder, data, out, options, RunOptions(seed, features_folder(features))), out, seed)

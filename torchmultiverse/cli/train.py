@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -38,6 +38,7 @@ from torchmultiverse.tables import Table, interval, number, share, text
 from torchmultiverse.train import ClipTraining, EncoderTraining, FineTuning, TokenTraining
 
 if TYPE_CHECKING:
+    from torchmultiverse.analyze import LayerDecoderOptions
     from torchmultiverse.models import TokenModel
 
 _HELD_OUT = (
@@ -281,7 +282,8 @@ class Decoding:
 
     size: Annotated[int, typer.Option(min=8, max=256, help="Side of the images in pixels.")] = 64
     preset: Annotated[
-        str, typer.Option(help="tiny, small, 64, 128 or 256: the last three with the published widths.")
+        str,
+        typer.Option(help="tiny or small, for two cores; adm-64, adm-128, adm-256: published networks of these sizes."),
     ] = "small"
     steps: Annotated[int, typer.Option(min=1, help="Of training.")] = 10_000
     batch: Annotated[int, typer.Option(min=1, help="Images per step.")] = 64
@@ -291,10 +293,22 @@ class Decoding:
     )
     flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Mirror images half of the time, as published.")] = True
 
+    def options(self) -> LayerDecoderOptions:
+        """Return them as training takes them."""
+        from torchmultiverse.analyze import LayerDecoderOptions
+
+        return LayerDecoderOptions(
+            self.size, self.preset, self.steps, self.batch, self.rate, self.conditioning, self.flip
+        )
+
 
 @train_group.command(
     "decoder",
-    epilog=examples("torchmultiverse train decoder ssl:encoder --layer trunk --data data/animals --out decoder"),
+    epilog=examples(
+        "torchmultiverse train decoder ssl:encoder --layer trunk --data data/animals --out decoder",
+        "torchmultiverse train decoder ssl:encoder --layer trunk --data data/animals --size 128 --enlarge-from 64 "
+        "--out enlarger",
+    ),
 )
 @loggable
 @option_sets
@@ -304,23 +318,26 @@ def decoder(
     out: Out,
     decoding: Decoding,
     layer: Annotated[str | None, typer.Option(help="As 'analyze layers' names it. Default: the last.")] = None,
+    enlarge_from: Annotated[
+        int, typer.Option(min=0, help="Side of small images that it enlarges; 0: it draws from the vector alone.")
+    ] = 0,
     splits: SplitsFile = None,
     accept_license: AcceptedLicense = None,
     seed: Seed = 0,
     features: Features = None,
 ) -> None:
-    """Train a decoder from a layer's vectors to images (RCDM). With --splits it learns the public images alone."""
-    from torchmultiverse.analyze import HeldOutSplits, LayerDecoderOptions, RunOptions, train_layer_decoder
+    """Train a decoder from a layer's vectors to images (RCDM). With --splits it learns the public images alone.
+
+    With --enlarge-from N it learns to enlarge images of N pixels that another decoder of the layer draws.
+    """
+    from torchmultiverse.analyze import HeldOutSplits, RunOptions, train_layer_decoder
     from torchmultiverse.store import open_images
 
     images = open_images(data)
     rows = None if splits is None else HeldOutSplits.load_for(splits, images).rows["public"]
-    training = LayerDecoderOptions(
-        decoding.size, decoding.preset, decoding.steps, decoding.batch, decoding.rate, decoding.conditioning,
-        decoding.flip,
-    )  # fmt: skip
+    how = replace(decoding.options(), enlarges=enlarge_from)
     run = RunOptions(seed, features_folder(features))
-    folder = train_layer_decoder(model, images, out, layer, training, rows, accept_license, run)
+    folder = train_layer_decoder(model, images, out, layer, how, rows, accept_license, run)
     place("decoder", folder)
 
 

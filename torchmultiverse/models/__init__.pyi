@@ -35,6 +35,8 @@ from .preprocess import FloatArray as FloatArray
 from .preprocess import Images as Images
 from .preprocess import Prepared as Prepared
 from .preprocess import Preprocess as Preprocess
+from .published_decoder import PUBLISHED_PRESETS as PUBLISHED_PRESETS
+from .published_decoder import load_published as load_published
 from .registry import FAMILIES as FAMILIES
 from .registry import ModelFamily as ModelFamily
 from .registry import as_model as as_model
@@ -71,6 +73,7 @@ __all__ = [
     "FAMILIES",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "PUBLISHED_PRESETS",
     "TINY_CONFIG",
     "TINY_WEIGHTS",
     "TOKEN_KINDS",
@@ -114,6 +117,7 @@ __all__ = [
     "known_models",
     "load_decoder",
     "load_model",
+    "load_published",
     "load_tokens",
     "model_strings",
     "need",

@@ -1,8 +1,8 @@
 """A diffusion model conditioned on frozen features (RCDM): network, noise schedule, loss, and its files.
 
-The decoder is the U-Net family of ADM through the library ``diffusers``; the condition enters by its embedding added
-to that of the time step (``add_emb``, as the released code does) or by conditional batch normalisation (``cond_bn``,
-as the paper says).
+The decoder is the U-Net family of ADM through the library ``diffusers``, with ``network="adm"`` its very network; the
+condition enters by its embedding added to that of the time step (``add_emb``, as the released code does) or by
+conditional batch normalisation (``cond_bn``, as the paper says).
 
 Source: F. Bordes, R. Balestriero and P. Vincent, *High fidelity visualization of what your self-supervised
 representation knows about*, TMLR 2022.
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from torchmultiverse.errors import ModelError, nearest
 from torchmultiverse.files import write_atomic
@@ -27,6 +28,7 @@ from torchmultiverse.models.preprocess import FloatArray
 if TYPE_CHECKING:
     import torch
 
+FloatArray64 = NDArray[np.float64]
 Conditioning = Literal["add_emb", "cond_bn", "none"]
 
 CONDITIONINGS = ("add_emb", "cond_bn", "none")
@@ -51,6 +53,13 @@ class DecoderConfig:
         learn_sigma: whether the variance is learnt, between that of the forward and of the posterior process.
         schedule: of the noise.
         dropout: probability.
+        network: ``adm`` is the published network: maps are halved and doubled inside residual blocks, the middle has
+            attention, and the last convolution of each block begins at zero. ``diffusers`` halves them by a
+            convolution of stride 2.
+        heads: of attention; of the ``adm`` network alone, and in place of ``head_channels``.
+        head_channels: channels of a head of attention.
+        enlarges: side of the small pictures that it enlarges, given beside the vector; 0 of a decoder that draws from
+            the vector alone.
         standardise: whether vectors are brought to mean 0 and standard deviation 1 first; the paper feeds them as they
             are.
         model, weights_sha256, layer, dataset, data_sha256: whose vectors, and whose pictures.
@@ -67,6 +76,10 @@ class DecoderConfig:
     learn_sigma: bool = True
     schedule: Literal["linear", "cosine"] = "linear"
     dropout: float = 0.0
+    network: Literal["diffusers", "adm"] = "diffusers"
+    heads: int = 0
+    head_channels: int = 64
+    enlarges: int = 0
     standardise: bool = True
     model: str = ""
     weights_sha256: str = ""
@@ -75,17 +88,17 @@ class DecoderConfig:
     data_sha256: str = ""
 
 
+_ADM = {"network": "adm", "attention": (32, 16, 8), "groups": 32}
 DECODER_PRESETS: Mapping[str, Mapping[str, Any]] = {
     "tiny": {"channels": 16, "multipliers": (1, 2, 2), "blocks": 1, "attention": (), "groups": 8, "learn_sigma": False},
     "small": {"channels": 64, "multipliers": (1, 2, 2), "blocks": 1, "attention": (8,), "groups": 16},
-    "64": {"channels": 192, "multipliers": (1, 2, 3, 4), "blocks": 3, "attention": (32, 16, 8), "groups": 32,
-           "schedule": "cosine", "dropout": 0.1},
-    "128": {"channels": 256, "multipliers": (1, 1, 2, 3, 4), "blocks": 2, "attention": (32, 16, 8), "groups": 32},
-    "256": {"channels": 256, "multipliers": (1, 1, 2, 2, 4, 4), "blocks": 2, "attention": (32, 16, 8), "groups": 32},
+    "adm-64": {"channels": 192, "multipliers": (1, 2, 3, 4), "blocks": 3, **_ADM, "schedule": "cosine", "dropout": 0.1},
+    "adm-128": {"channels": 256, "multipliers": (1, 1, 2, 3, 4), "blocks": 2, **_ADM, "heads": 4},
+    "adm-256": {"channels": 256, "multipliers": (1, 1, 2, 2, 4, 4), "blocks": 2, **_ADM},
 }  # fmt: skip
-"""``64``, ``128`` and ``256`` have the sources' widths, blocks and schedules, but are not their networks: `diffusers`
-places attention, its heads and the resampling otherwise, so published checkpoints do not fit and figures differ.
-``tiny`` and ``small`` are for two cores."""
+"""``tiny`` and ``small`` are for two cores. ``adm-64``, ``adm-128`` and ``adm-256`` are the published networks of these
+sizes: their weights load by `load_published`, those of RCDM are ``adm-128``. Source: P. Dhariwal and A. Nichol,
+*Diffusion models beat GANs on image synthesis*, NeurIPS 2021, and the settings of the models released with it."""
 
 
 class Decoder:
@@ -94,6 +107,9 @@ class Decoder:
     Args:
         config: of the network.
         mean, std: of the vectors, (D,); 0 and 1 by default.
+
+    Attributes:
+        alphas: ᾱ of each time step, float64 (1000,).
 
     Raises:
         ModelError: settings that make no network.
@@ -108,20 +124,14 @@ class Decoder:
         halvings = len(config.multipliers) - 1
         if not 8 <= config.size <= 256 or config.size % 2**halvings:
             raise ModelError(f"pictures of {config.size} pixels cannot be halved {halvings} times; 8 to 256 is right")
+        if config.enlarges and not 4 <= config.enlarges < config.size:
+            raise ModelError(
+                f"{config.enlarges} pixels cannot be enlarged to {config.size}; 4 to {config.size - 1} can"
+            )
         diffusers = tools.need("diffusers", "a decoder of representations", "rcdm")
         self.config = config
-        widths = tuple(config.channels * multiplier for multiplier in config.multipliers)
-        sides = [config.size >> level for level in range(len(widths))]
-        down = tuple("AttnDownBlock2D" if side in config.attention else "DownBlock2D" for side in sides)
-        up = tuple("AttnUpBlock2D" if side in config.attention else "UpBlock2D" for side in reversed(sides))
         added = config.conditioning == "add_emb"
-        self.unet: Any = diffusers.UNet2DModel(
-            sample_size=config.size, in_channels=3, out_channels=6 if config.learn_sigma else 3,
-            block_out_channels=widths, layers_per_block=config.blocks, down_block_types=down, up_block_types=up,
-            norm_num_groups=config.groups, resnet_time_scale_shift="scale_shift", dropout=config.dropout,
-            add_attention=bool(config.attention), attention_head_dim=min(64, widths[-1]),
-            class_embed_type="identity" if added else None,
-        )  # fmt: skip
+        self.unet: Any = _unet(config, diffusers)
         self.module = torch.nn.ModuleDict({"unet": self.unet})
         self._norms: list[Any] = []
         if added:
@@ -142,6 +152,11 @@ class Decoder:
             clip_sample=True,
             **betas,
         )
+        # Products of 1,000 single-precision numbers are off by more than a sampler's step may be.
+        self.alphas = alpha_products(config.schedule)
+        self.scheduler.alphas_cumprod = torch.from_numpy(self.alphas).float()
+        before = np.concatenate([[1.0], self.alphas[:-1]])
+        self._schedule = torch.from_numpy(np.stack([self.alphas, before, 1 - self.alphas / before])).float()
         self.device = torch.device("cpu")
 
     def to(self, where: torch.device) -> Decoder:
@@ -151,14 +166,20 @@ class Decoder:
         self.mean, self.std = self.mean.to(where), self.std.to(where)
         return self
 
-    def predict(self, noisy: torch.Tensor, steps: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+    def predict(
+        self, noisy: torch.Tensor, steps: torch.Tensor, vectors: torch.Tensor, small: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Return the noise, and with it, where it is learnt, the place of the variance: (N, 3 or 6, S, S).
 
         Args:
             noisy: pictures with noise, −1 to 1 without it, (N, 3, S, S).
             steps: 0 to 999, (N,).
             vectors: as the model gives them, (N, D).
+            small: pictures to be enlarged, −1 to 1, (N, 3, E, E); of a decoder that does so alone.
         """
+        if self.config.enlarges:
+            assert small is not None
+            noisy = _beside(noisy, small)
         condition = ((vectors - self.mean) / self.std) if self.config.standardise else vectors
         if self.config.conditioning == "add_emb":
             found: torch.Tensor = self.unet(noisy, steps, class_labels=self.module["embed"](condition)).sample
@@ -170,6 +191,10 @@ class Decoder:
         found = self.unet(noisy, steps).sample
         return found
 
+    def schedule_at(self, steps: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return ᾱ_t, ᾱ_(t−1) and β_t of time steps, (N,) each."""
+        return tuple(self._schedule.to(steps.device)[:, steps])
+
     def save(self, folder: Path, weights: Mapping[str, Any] | None = None, **facts: Any) -> None:
         """Write ``config.json`` and ``model.pt``."""
 
@@ -178,6 +203,79 @@ class Decoder:
         held = {"weights": state, "mean": self.mean.cpu(), "spread": self.std.cpu()}  # the key of files that exist
         tools.save_tensors(folder / DECODER_WEIGHTS, held)
         write_atomic(folder / DECODER_CONFIG, (json.dumps({**asdict(self.config), **facts}, indent=1) + "\n").encode())
+
+
+def alpha_products(schedule: str) -> FloatArray64:
+    """Return ᾱ of all time steps, float64 (1000,).
+
+    Source: J. Ho et al., *Denoising diffusion probabilistic models*, NeurIPS 2020 (``linear``); A. Nichol and
+    P. Dhariwal, *Improved denoising diffusion probabilistic models*, ICML 2021, equation 17 (``cosine``).
+
+    >>> [round(float(alpha_products(name)[500]), 4) for name in ("linear", "cosine")]
+    [0.0778, 0.4923]
+    """
+    if schedule == "linear":
+        products = np.cumprod(1 - np.linspace(1e-4, 0.02, DIFFUSION_STEPS))
+    else:
+        left = np.cos((np.arange(DIFFUSION_STEPS + 1) / DIFFUSION_STEPS + 0.008) / 1.008 * np.pi / 2) ** 2
+        products = np.cumprod(np.maximum(left[1:] / left[:-1], 1 - 0.999))
+    return np.asarray(products, np.float64)
+
+
+_LAST = {"Attention": "to_out.0", "ResnetBlock2D": "conv2", "UNet2DModel": "conv_out"}
+"""What begins at zero in the published network, by kind of block."""
+
+
+def _unet(config: DecoderConfig, diffusers: Any) -> Any:
+    """Return the network, untrained."""
+    adm = config.network == "adm"
+    widths = tuple(config.channels * multiplier for multiplier in config.multipliers)
+    sides = [config.size >> level for level in range(len(widths))]
+    whole = "ResnetDownsampleBlock2D" if adm else "DownBlock2D", "ResnetUpsampleBlock2D" if adm else "UpBlock2D"
+    kinds = [("AttnDownBlock2D", "AttnUpBlock2D") if side in config.attention else whole for side in sides]
+    how = "resnet" if adm else "conv"
+    unet = diffusers.UNet2DModel(
+        sample_size=config.size, in_channels=6 if config.enlarges else 3, out_channels=6 if config.learn_sigma else 3,
+        block_out_channels=widths, layers_per_block=config.blocks, down_block_types=tuple(down for down, _ in kinds),
+        up_block_types=tuple(up for _, up in reversed(kinds)), norm_num_groups=config.groups,
+        resnet_time_scale_shift="scale_shift", dropout=config.dropout, add_attention=adm or bool(config.attention),
+        # What divides every width: how many heads share it is said below.
+        attention_head_dim=config.channels if adm else min(config.head_channels, widths[-1]),
+        attn_norm_num_groups=config.groups if adm else None, downsample_type=how, upsample_type=how,
+        class_embed_type="identity" if config.conditioning == "add_emb" else None,
+    )  # fmt: skip
+    if adm:
+        _as_published(unet, config)
+    return unet
+
+
+def _as_published(unet: Any, config: DecoderConfig) -> None:
+    """Divide attention among heads as the configuration says, and begin the last layer of each block at zero.
+
+    Raises:
+        ModelError: channels that cannot be divided among so many heads.
+    """
+    import torch
+
+    for block in unet.modules():
+        name = type(block).__name__
+        if name == "Attention":
+            width = block.to_q.out_features
+            block.heads = config.heads or max(1, width // config.head_channels)
+            if width % block.heads:
+                raise ModelError(f"{width} channels cannot be divided among {block.heads} heads of attention")
+            block.scale = (width // block.heads) ** -0.5
+        if name in _LAST:
+            for parameter in block.get_submodule(_LAST[name]).parameters():
+                torch.nn.init.zeros_(parameter)
+
+
+def _beside(noisy: torch.Tensor, small: torch.Tensor) -> torch.Tensor:
+    """Return noisy pictures with small ones behind them, brought to their size, (N, 6, S, S)."""
+    import torch
+
+    wide = torch.nn.functional.interpolate(small, noisy.shape[-2:], mode="bilinear", align_corners=False)
+    return torch.cat([noisy, wide], 1)
 
 
 _SHARED = 512
@@ -254,7 +352,10 @@ def decoder_loss(
     import torch
 
     noisy = decoder.scheduler.add_noise(images, noise, steps)
-    found = decoder.predict(noisy, steps, vectors).float()
+    small = None
+    if decoder.config.enlarges:
+        small = torch.nn.functional.interpolate(images, (decoder.config.enlarges,) * 2, mode="area")
+    found = decoder.predict(noisy, steps, vectors, small).float()
     if not decoder.config.learn_sigma:
         return torch.nn.functional.mse_loss(found, noise)
     predicted, place = found.chunk(2, 1)
@@ -269,12 +370,7 @@ def decoder_loss(
 
 def _coefficients(decoder: Decoder, steps: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Return ᾱ_t, ᾱ_(t−1) and β_t, (N, 1, 1, 1) each."""
-    import torch
-
-    every = decoder.scheduler.alphas_cumprod.to(steps.device)
-    now = every[steps]
-    before = torch.where(steps > 0, every[(steps - 1).clamp(min=0)], torch.ones_like(now))
-    return tuple(value.view(-1, 1, 1, 1) for value in (now, before, 1 - now / before))
+    return tuple(value.view(-1, 1, 1, 1) for value in decoder.schedule_at(steps))
 
 
 def _posterior(
@@ -323,8 +419,11 @@ def decoder_preset(name: str, size: int, features: int, **changes: Any) -> Decod
     """Return a decoder's settings by name.
 
     Raises:
-        ModelError: there is none of that name.
+        ModelError: there is none of that name, or it is a published network of another size.
     """
     if name not in DECODER_PRESETS:
         raise ModelError(f"no preset '{name}'.{nearest(name, DECODER_PRESETS)}")
+    published = name.removeprefix("adm-")
+    if published != name and size != int(published):
+        raise ModelError(f"{name} is the published network of {published} pixels, not of {size}: --size {published}")
     return replace(DecoderConfig(size, features, **DECODER_PRESETS[name]), **changes)

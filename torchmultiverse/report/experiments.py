@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from torchmultiverse.analyze import Experiment, Experiments
+from torchmultiverse.analyze import Experiment, Experiments, published_drawings
 from torchmultiverse.images import decode
 from torchmultiverse.report.templates import template
 from torchmultiverse.study import interval_columns
@@ -36,6 +36,7 @@ def experiment_section(experiment: Experiment) -> dict[str, Any]:
     ]  # fmt: skip
     return {
         "name": experiment.name, "title": experiment.title, "about": experiment.about, "rows": rows,
+        "published": published_drawings(experiment.name),
         "wide": max((len(row.inputs) + len(row.samples) for row in experiment.rows), default=0) > 6,
         **shown_table(experiment.table),
     }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +146,11 @@ def train_decoder(
     told = {**kept, "pictures": len(pixels), **(facts or {})}
     known = {**asdict(config), **told}
     written = folder / DECODER_CONFIG
-    if written.exists() and json.loads(written.read_text()) != json.loads(json.dumps(known)):
+    # Settings that were not there when it was written have the values that hold without them.
+    before = {field.name: field.default for field in fields(DecoderConfig) if field.default is not MISSING}
+    if written.exists() and json.loads(json.dumps(before)) | json.loads(written.read_text()) != json.loads(
+        json.dumps(known)
+    ):
         raise DatasetError(f"{folder} holds a decoder that was trained otherwise; choose another folder")
     if (folder / DECODER_WEIGHTS).exists():
         return folder
