@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.stats import over_trainings, paired_interval
+from torchmultiverse.stats import over_trainings, paired_interval, student_quantile
 
 
 def verdict(trend: str, low: float, high: float, above: float = 0.0) -> str:
@@ -39,6 +39,19 @@ def difference(
         return found.mean, found.low, found.high
     few = paired_interval(gains[0], np.arange(gains.shape[1]) if clusters is None else clusters)
     return few.mean, few.low, few.high
+
+
+def over_seeds(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Return a mean over seeds with Student's interval: for a seed that draws everything anew.
+
+    >>> [round(value, 2) for value in over_seeds(np.array([1.0, 2.0, 3.0]))]
+    [2.0, -0.48, 4.48]
+    """
+    mean, count = float(values.mean()), len(values)
+    if count < 2:
+        return mean, -np.inf, np.inf
+    half = student_quantile(0.025, count - 1) * float(values.std(ddof=1)) / count**0.5
+    return mean, mean - half, mean + half
 
 
 def points(value: tuple[float, float, float]) -> str:
