@@ -11,9 +11,9 @@ minutes on two quiet cores), each with one condition at a time: the lens's apert
 is blurred), fog, dust, sensor noise, JPEG, exposure, rain, snow, and few pixels. The plain picture is also changed by
 the 2-D filter and, where there is one, by the filter that knows depth, at the severity at which its PSNR is that of
 the render (`compare_filters`). A ResNet-10 that learnt the animals from other pictures (`animals.py`; a few minutes)
-reads all four. Prints for each condition how far features move (1: as two plain pictures differ), the cosine of the move with
-that of the render, and the error of a probe of plain pictures, with intervals over animals; and says by the paired
-interval whether the filter that knows depth moves features more as the render does.
+reads all four. Prints for each condition how far features move (1: as two plain pictures differ), the cosine of the
+move with that of the render, and the error of a probe of plain pictures, with intervals over animals; and says by the
+paired interval whether the filter that knows depth moves features more as the render does.
 """
 
 from __future__ import annotations
