@@ -74,6 +74,15 @@ def test_bars_go_to_both_sides_of_zero() -> None:
     assert long == pytest.approx(2 * short, rel=0.02)
 
 
+def test_names_along_an_axis_can_be_told_apart() -> None:
+    # They were cut to the same stub, "trunk.…", where more than a few stood side by side.
+    names = [f"trunk.layer{k}.conv" for k in range(9)]
+    points = tuple(Point(x=name, y=0.5) for name in names)
+    svg = str(drawn(LineChart(title="t", x="layer", y="accuracy", series=(Series(name="a", points=points),))))
+    shown = re.findall(r">([^<>]*layer[^<>]*)</text>", svg)
+    assert [text for text in shown if text != "layer"] == names
+
+
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-3.0, 11.0), (1e-5, 3e-5), (-2e6, 5e6), (0.2, 0.2)])
 def test_ticks_are_round_and_within(low: float, high: float) -> None:
     found = ticks(low, high)

@@ -27,6 +27,7 @@ from torchmultiverse.images import jpeg
 from torchmultiverse.models.diffusion import DecoderConfig
 from torchmultiverse.report import load_record, write_report
 from torchmultiverse.scenes import LIGHTS
+from torchmultiverse.study import Bar, BarChart, Cell, Heatmap, LineChart, Point, ScatterChart, Section, Series, Study
 
 RECORDS = Path(__file__).parents[1] / "golden" / "records"
 LONGER = {
@@ -47,7 +48,8 @@ _LOOK = """(() => {
     labels: [...document.querySelectorAll('svg text')]
       .filter((one) => boxed(one).width && !inside(boxed(one), boxed(one.ownerSVGElement))).map(name),
     squeezed: [...document.querySelectorAll('body *')]
-      .filter((one) => !one.childElementCount && one.textContent.trim().length > 3 && boxed(one).width
+      .filter((one) => !one.childElementCount && !one.closest('svg') && one.textContent.trim().length > 3)
+      .filter((one) => boxed(one).width
         && boxed(one).width < 1.6 * parseFloat(getComputedStyle(one).fontSize)).map(name),
     cut: [...document.querySelectorAll('td, th')]
       .filter((one) => getComputedStyle(one).overflow === 'hidden'
@@ -87,7 +89,28 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     picture = jpeg(six_models.picture(7), 80)
     (out / "assets").mkdir()
     (out / "assets" / "index.html").write_text(turntable_page("a pack", 1, [(asset, [picture] * 8)]))
+    write_report(_study(), out / "study")
     return out
+
+
+def _study() -> Study:
+    """Return a study with each kind of chart, with names as long as those of real layers and models."""
+    layers = [f"visual.transformer.resblocks.{k}.attn.out_proj" for k in range(12)]
+    models = ("timm:vit_base_patch16_clip_224.openai_ft_in12k_in1k", "hf-image:facebook/dinov2-base-imagenet1k-1-layer")
+    line = tuple(Series(name=m, points=tuple(Point(x=n, y=0.5) for n in layers)) for m in models)
+    bars = tuple(Bar(name=f"impulse_noise, {m}", value=0.4, low=0.3, high=0.5, group=m) for m in models)
+    dots = (Series(name="layers", points=tuple(Point(x=k / 9, y=0.1, label=n) for k, n in enumerate(layers[:8]))),)
+    grid = Heatmap(title="g", rows=models, columns=tuple(layers), values=((0.5,) * 12,) * 2)
+    table: tuple[dict[str, Cell], ...] = tuple(
+        {"layer": n, "accuracy %": 0.5, "low %": 0.4, "high %": 0.6, "n": 10} for n in layers * 3
+    )
+    sections = (
+        Section(title="By layer", charts=(LineChart(title="l", x="layer", y="accuracy", series=line),), table=table),
+        Section(title="Errors", charts=(BarChart(title="b", y="error", bars=bars),), table=table[:3]),
+        Section(title="Two", charts=(ScatterChart(title="s", x="a", y="b", series=dots), grid)),
+    )
+    return Study(kind="domains", title="Long names", headline=f"{models[0]} reads it.", dataset="toy", models=models,
+                 sections=sections)  # fmt: skip
 
 
 async def _looked_at(files: list[Path], profile: Path) -> dict[tuple[str, int], dict[str, Any]]:
@@ -115,9 +138,9 @@ async def _looked_at(files: list[Path], profile: Path) -> dict[tuple[str, int], 
 @pytest.mark.skipif(not CHROMIUM, reason="no Chromium binary on this machine")
 def test_no_page_scrolls_sideways_and_no_label_or_name_is_cut(pages: Path, tmp_path: Path) -> None:
     files = sorted(pages.glob("*/*.html"))
-    assert len(files) == 12
+    assert len(files) == 13
     found = asyncio.run(_looked_at(files, tmp_path / "profile"))
-    assert len(found) == 24
+    assert len(found) == 26
     # The width that was asked for: a phone makes its window as wide as the page where the page is wider.
     assert {at: one["width"] for at, one in found.items() if one["width"] > at[1]} == {}
     assert {at: one["labels"] for at, one in found.items() if one["labels"]} == {}

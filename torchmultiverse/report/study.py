@@ -11,7 +11,12 @@ from torchmultiverse.report.study_charts import drawn, names
 from torchmultiverse.report.svg import legend_mark
 from torchmultiverse.report.tables import rows_as_csv
 from torchmultiverse.report.templates import template
-from torchmultiverse.study import Section, Study
+from torchmultiverse.study import BarChart, LineChart, ScatterChart, Section, Study
+
+_COLUMNS_BESIDE, _LINES_BESIDE, _LETTERS_BESIDE = 6, 14, 20
+"""A table of at most so much stands beside the only chart of its section, whose bars have names of so many letters."""
+_FOLDED = 24
+"""Lines of a table below charts that is folded away, to be opened."""
 
 
 def study_page(study: Study) -> str:
@@ -40,7 +45,7 @@ def _anchors(study: Study) -> Mapping[str, Section]:
 def _section(section: Section, anchor: str) -> dict[str, Any]:
     charts = [
         {"of": chart, "drawn": drawn(chart), "legend": [(legend_mark(k), name) for name, k in names(chart).items()],
-         "bars": chart.kind == "bar"}
+         "wide": chart.kind == "heatmap" and len(chart.columns) > 6}
         for chart in section.charts
     ]  # fmt: skip
     rows = [
@@ -50,11 +55,18 @@ def _section(section: Section, anchor: str) -> dict[str, Any]:
         for row in section.pictures
     ]  # fmt: skip
     wide = max((len(row.inputs) + len(row.samples) for row in section.pictures), default=0) > 6
+    table = shown_table(section.table, small=True)
+    only = section.charts[0] if len(charts) == 1 else None
+    narrow = isinstance(only, LineChart | ScatterChart) or (
+        isinstance(only, BarChart) and max((len(bar.name) for bar in only.bars), default=0) <= _LETTERS_BESIDE
+    )
     return {
         "of": section,
+        "beside": narrow and 0 < len(table["heads"]) <= _COLUMNS_BESIDE and len(table["lines"]) <= _LINES_BESIDE,
+        "long": bool(charts) and len(table["lines"]) > _FOLDED,
         "anchor": anchor,
         "charts": charts,
         "rows": rows,
         "wide": wide,
-        **shown_table(section.table, small=True),
+        **table,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ _WIDTH, _HEIGHT = 440, 250
 _LEFT, _RIGHT, _TOP, _FOOT = 48, 14, 10, 40
 _MOST_LABELS = 40
 """Points of a scatter that bear their names; more would lie on each other."""
+_LONGEST = 30
+"""Letters of a name along an axis; longer ones lose their middle, since names that differ often differ at both ends."""
+_SLANT = 35
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
@@ -92,8 +96,33 @@ def _interval(one: Point | Bar, percent: bool) -> str:
     return f" [{number(float(one.low), percent)}, {number(float(one.high), percent)}]"
 
 
-def _frame(y: _Axis, x_title: str, y_title: str, chance: float | None) -> list[str]:
-    """Return horizontal lines with their numbers, and the titles of both axes."""
+def told_apart(names: Sequence[str]) -> list[str]:
+    """Return names for an axis: where one is long, what all begin with (whole parts of it) is left out.
+
+    >>> told_apart(["visual.transformer.resblocks.9.attn.out_proj", "visual.transformer.resblocks.10.attn.out_proj"])
+    ['…9.attn.out_proj', '…10.attn.out_proj']
+    """
+    if len(names) > 1 and max(map(len, names)) > _LONGEST:
+        letters = (set(row) for row in zip(*names, strict=False))
+        common = "".join(one.pop() for one in itertools.takewhile(lambda one: len(one) == 1, letters))
+        whole = max(common.rfind(mark) for mark in "./,: ") + 1
+        names = [f"…{name[whole:]}" for name in names] if whole > 3 else names
+    return [short(name) for name in names]
+
+
+def short(name: str, most: int = _LONGEST) -> str:
+    """Return a name of at most so many letters.
+
+    >>> short("trunk.layer1"), short("timm:vit_base_patch16_224/random, blocks.11", 21)
+    ('trunk.layer1', 'timm:vit_b…, blocks.11')
+    """
+    if len(name) <= most:
+        return name
+    return f"{name[: most // 2]}…{name[len(name) - (most + 1) // 2 :]}"
+
+
+def _frame(y: _Axis, x_title: str, y_title: str, chance: float | None, foot: float = 0) -> list[str]:
+    """Return horizontal lines with their numbers, and the titles of both axes; ``foot``: more pixels below."""
     parts = []
     for tick in y.ticks():
         at = y.at(tick)
@@ -112,61 +141,87 @@ def _frame(y: _Axis, x_title: str, y_title: str, chance: float | None) -> list[s
         f"{escape(y_title + unit)}</text>"
     )
     parts.append(
-        f'<text class="axis" x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT - 4}" text-anchor="middle">'
+        f'<text class="axis" x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_HEIGHT + foot - 4:.0f}" text-anchor="middle">'
         f"{escape(x_title)}</text>"
     )
     return parts
 
 
-def _svg(parts: Sequence[str], said: Sequence[str], width: float = _WIDTH, height: float = _HEIGHT) -> Markup:
-    label = escape("; ".join(said))
+def _svg(
+    parts: Sequence[str], said: Sequence[str], width: float = _WIDTH, height: float = _HEIGHT, out: float = 0
+) -> Markup:
+    """Return the drawing; ``out``: pixels that it reaches out to the left of its frame.
+
+    It gets as wide as there is room; a wide one scrolls on a phone where its letters would be too small to read.
+    """
+    least = f' style="min-width: {0.75 * width:.0f}px"' if width > _WIDTH else ""
+    label, wide = escape("; ".join(said)), math.ceil(width + out)
     return Markup(
-        f'<svg class="curves" role="img" aria-label="{label}" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'width="{width:.0f}" height="{height:.0f}">{"".join(parts)}</svg>'
+        f'<svg class="curves" role="img" aria-label="{label}" viewBox="{-math.ceil(out)} 0 {wide} {height:.0f}" '
+        f'width="{wide}" height="{height:.0f}"{least}>{"".join(parts)}</svg>'
     )
 
 
-def _places(chart: LineChart) -> tuple[Callable[[Point], float], list[tuple[float, str]]]:
-    """Return where points stand, and what is written along the axis."""
+def _places(chart: LineChart) -> tuple[Callable[[Point], float], list[tuple[float, str]], bool]:
+    """Return where points stand, what is written along the axis, and whether it is too long to stand level."""
     every = [point for one in chart.series for point in one.points]
     start, end = _LEFT + 6, _WIDTH - _RIGHT - 6
     if every and isinstance(every[0].x, str):
         names = list(dict.fromkeys(str(point.x) for point in every))
         step = (end - start) / max(len(names) - 1, 1)
         place = {name: round(start + k * step, 1) for k, name in enumerate(names)}
-        room = max(1, int((end - start) / max(len(names), 1) / WORD))
-        shown = [
-            (place[name], name if len(name) <= room or len(names) <= 2 else name[: room - 1] + "…") for name in names
-        ]
-        return (lambda point: place[str(point.x)]), shown
+        shown = told_apart(names)
+        # The outer names stand inwards of their places, so that two neighbours share a step and a half.
+        slanted = len(names) > 2 and any(
+            WORD * len(name) > step * (1 if 0 < k < len(names) - 1 else 0.5) for k, name in enumerate(shown)
+        )
+        every_nth = max(1, math.ceil(16 / step)) if slanted else 1
+        written = [(place[name], text) for name, text in zip(names, shown, strict=True)][::every_nth]
+        return (lambda point: place[str(point.x)]), written, slanted
     values = sorted({float(point.x) for point in every}) or [0.0, 1.0]
     axis = _Axis(values[0], values[-1], start, end, False, chart.log_x)
     marks = values if chart.log_x or len(values) <= 8 else axis.ticks()
-    shown, last = [], -math.inf
+    written, last = [], -math.inf
     for value in marks:
         text = axis.text(value)
         if axis.at(value) - last >= WORD * len(text) + 4:
-            shown.append((axis.at(value), text))
+            written.append((axis.at(value), text))
             last = axis.at(value)
-    return (lambda point: axis.at(float(point.x))), shown
+    return (lambda point: axis.at(float(point.x))), written, False
+
+
+def _names_below(written: Sequence[tuple[float, str]], slanted: bool) -> tuple[list[str], float, float]:
+    """Return the names under a horizontal axis, and the pixels that slanted ones take below and to the left."""
+    high, parts = _HEIGHT - _FOOT, []
+    if slanted:
+        angle, letter = math.radians(_SLANT), 0.9 * WORD
+        for at, text in written:
+            parts.append(
+                f'<text transform="translate({at + 4} {high + 13}) rotate(-{_SLANT})" text-anchor="end">'
+                f"{escape(text)}</text>"
+            )
+        out = max(letter * len(text) * math.cos(angle) - at for at, text in written)
+        return parts, letter * max(len(text) for _, text in written) * math.sin(angle), max(out, 0.0)
+    for k, (at, text) in enumerate(written):
+        anchor = "start" if k == 0 and len(written) > 1 else "end" if k == len(written) - 1 and k else "middle"
+        parts.append(f'<text x="{at}" y="{high + 15}" text-anchor="{anchor}">{escape(text)}</text>')
+    return parts, 0.0, 0.0
 
 
 def _lines(chart: LineChart) -> Markup:
-    place, written = _places(chart)
+    place, written, slanted = _places(chart)
+    below, foot, out = _names_below(written, slanted)
     heights = _heights([p for one in chart.series for p in one.points])
     chance = None if chart.chance is None else float(chart.chance)
     y = _Axis(
         *_range([*heights, *([] if chance is None else [chance])], chart.percent), _HEIGHT - _FOOT, _TOP, chart.percent
     )
-    parts = _frame(y, chart.x, chart.y, chance)
-    for k, (at, text) in enumerate(written):
-        anchor = "start" if k == 0 and len(written) > 1 else "end" if k == len(written) - 1 and k else "middle"
-        parts.append(f'<text x="{at}" y="{_HEIGHT - _FOOT + 15}" text-anchor="{anchor}">{escape(text)}</text>')
+    parts = _frame(y, chart.x, chart.y, chance, foot) + below
     said = []
     for index, one in enumerate(chart.series):
         parts += _line(index, one, place, y)
         said.append(f"{one.name}: " + ", ".join(f"{p.x} {y.text(p.y)}" for p in one.points))
-    return _svg(parts, said)
+    return _svg(parts, said, height=_HEIGHT + foot, out=out)
 
 
 def _line(index: int, one: Series, place: Callable[[Point], float], y: _Axis) -> list[str]:
@@ -223,7 +278,7 @@ def _scatter(chart: ScatterChart) -> Markup:
             said.append(label)
             parts.append(f"<g><title>{escape(label)}</title>{whisker}{marker(index, at, up)}</g>")
             if point.label and len(every) <= _MOST_LABELS:
-                parts += _named(point.label, at, up, taken)
+                parts += _named(short(point.label), at, up, taken)
     return _svg(parts, said)
 
 
@@ -240,8 +295,8 @@ def _named(label: str, at: float, up: float, taken: list[tuple[float, float, flo
 
 
 def _bars(chart: BarChart) -> Markup:
-    left = 14 + round(WORD * max((len(bar.name) for bar in chart.bars), default=0))
-    left = min(left, 210)
+    shown = [short(bar.name, 2 * _LONGEST - 20) for bar in chart.bars]
+    left = 14 + round(WORD * max(map(len, shown), default=0))
     lane, wide = 22, 260
     heights = [0.0, *_heights(chart.bars), *([] if chart.chance is None else [float(chart.chance)])]
     low, high = min(heights), max(heights)
@@ -265,14 +320,12 @@ def _bars(chart: BarChart) -> Markup:
         f'<text class="axis" x="{left + wide / 2}" y="{height - 3}" text-anchor="middle">{escape(title)}</text>'
     )
     colours = {name: k for k, name in enumerate(dict.fromkeys(bar.group for bar in chart.bars))}
-    room = int((left - 12) / WORD)
     said = []
-    for row, bar in enumerate(chart.bars):
+    for row, (name, bar) in enumerate(zip(shown, chart.bars, strict=True)):
         y = 4 + lane * row
         ends = sorted((x.at(0.0), x.at(bar.value)))
         label = f"{bar.name}: {x.text(bar.value)}{_interval(bar, chart.percent)}"
         said.append(label)
-        name = bar.name if len(bar.name) <= room else bar.name[: room - 1] + "…"
         whisker = ""
         if bar.low is not None and bar.high is not None:
             whisker = (
@@ -303,6 +356,8 @@ def _grid(chart: Heatmap) -> Markup:
     wide = max(44, 12 + round(WORD * max((len(t) for row in texts for t in row), default=0)))
     if len(chart.columns) > 16:
         wide = 26
+    elif len(chart.columns) <= 6:
+        wide = max(wide, 64)
     high_of_row = 22
     left = 12 + round(WORD * max((len(name) for name in chart.rows), default=0))
     rise = WORD * math.sin(math.radians(50))
