@@ -52,6 +52,7 @@ from .options import RunOptions as RunOptions
 from .probes import PROBES as PROBES
 from .probes import ProbeData as ProbeData
 from .probes import probe_of as probe_of
+from .published import published_samples as published_samples
 from .published import published_sections as published_sections
 from .rcdm import interpolate as interpolate
 from .rcdm import sample as sample
@@ -126,6 +127,7 @@ __all__ = [
     "probe_corruptions",
     "probe_layers",
     "probe_of",
+    "published_samples",
     "published_sections",
     "run_experiments",
     "sample",

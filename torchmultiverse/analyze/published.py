@@ -40,3 +40,17 @@ def published_sections(*studies: str, kind: str = "guillotine") -> tuple[Section
         about = " ".join([*words, table["source"]])
         found.append(Section(title="Published", about=about, table=tuple(lines), reference=True))
     return tuple(found)
+
+
+def published_samples() -> tuple[Section, ...]:
+    """Return what is published about pictures drawn from representations: ranks of encoders, and quality.
+
+    >>> ranks, quality = published_samples()
+    >>> ranks.table[4]["encoder"], ranks.table[4]["mean rank"], quality.table[3]["FID"]
+    ('Supervised', 5.65, 19.0)
+    """
+    (table,) = tables("rcdm")
+    return (
+        Section(title="Published ranks", about=table["source"], table=tuple(table["ranks"]), reference=True),
+        Section(title="Published quality", about=table["source"], table=tuple(table["quality"]), reference=True),
+    )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from torchmultiverse.analyze import SampleEvaluation
+from torchmultiverse.analyze import SampleEvaluation, published_samples
 from torchmultiverse.evaluation import plain
 from torchmultiverse.report import svg
+from torchmultiverse.report.experiments import shown_table
 from torchmultiverse.report.templates import template
 
 
 def samples_page(evaluation: SampleEvaluation) -> str:
     """Return the page: it needs no other file and no network."""
-    page: str = template("samples.html.j2", plain=plain).render(config=evaluation.config, **samples_section(evaluation))
+    published = [{"about": one.about, **shown_table(one.table)} for one in published_samples()]
+    page: str = template("samples.html.j2", plain=plain).render(
+        config=evaluation.config, published=published, **samples_section(evaluation)
+    )
     return page
 
 
