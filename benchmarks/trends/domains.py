@@ -37,9 +37,10 @@ from torchmultiverse.store import columns_of
 from torchmultiverse.train import EncoderTraining, train_encoder
 from torchmultiverse.train.ddm import DomainTerms
 from torchmultiverse.train.ssl import SelfSupervisedLoss, fit
-from torchmultiverse.transfer import DomainFindings, DomainOptions, measure_domains
+from torchmultiverse.transfer import DomainFindings, DomainOptions
 from torchmultiverse.transfer.domain_findings import domain_findings
 from torchmultiverse.transfer.kept_parts import KeptParts
+from torchmultiverse.transfer.overlap import feature_overlap
 
 UNSEEN = "TokyoNight"
 SPEC = {
@@ -130,13 +131,16 @@ class Named(NamedTuple):
     animals: NDArray[np.int64]
 
 
-def named_in(vectors: NDArray[np.float32], codes: NDArray[np.int64], held: NDArray[np.bool_], seed: int) -> Any:
-    """Return which pictures of the held world a probe of all others names rightly."""
+def told_by(
+    vectors: NDArray[np.float32], codes: NDArray[np.int64], asked: NDArray[np.int64], rest: NDArray[np.int64], seed: int
+) -> NDArray[np.float64]:
+    """Return which pictures a probe of the rest names rightly, 0 or 1."""
     rng = np.random.default_rng(seed)
-    rows = rng.permutation(np.flatnonzero(~held))
-    train, chosen = rows[len(rows) // 5 :], rows[: len(rows) // 5]
-    data = ProbeData(vectors[train], vectors[chosen], vectors[held], codes[train], codes[chosen], int(codes.max()) + 1)
-    return (probe_of("logistic")(data, rng).prediction == codes[held]).astype(np.float64)
+    order = rng.permutation(rest)
+    train, chosen = order[len(order) // 5 :], order[: len(order) // 5]
+    data = ProbeData(vectors[train], vectors[chosen], vectors[asked], codes[train], codes[chosen], int(codes.max()) + 1)
+    right: NDArray[np.float64] = (probe_of("logistic")(data, rng).prediction == codes[asked]).astype(np.float64)
+    return right
 
 
 def of_pictures(
@@ -147,22 +151,32 @@ def of_pictures(
         generate(SPEC, out / "data", samples=4)
     data = open_dataset(rendered or out / "data")
     columns = columns_of(data)
+    worlds, animals = (
+        np.unique(columns[name].astype(str), return_inverse=True)[1] for name in ("world_name", "character_name")
+    )
     held = columns["world_name"].astype(str) == UNSEEN
-    animals = np.unique(columns["character_name"].astype(str), return_inverse=True)[1]
-    seen = np.flatnonzero(~held)
+    seen, unseen = np.flatnonzero(~held), np.flatnonzero(held)
+    order = np.random.default_rng(seed).permutation(seen)
+    known, fresh = order[len(order) // 4 :], order[: len(order) // 4]
+    some = np.isin(animals, np.random.default_rng(seed).permutation(int(animals.max()) + 1)[:3])
     results: list[dict[str, Row]] = []
     right = []
     for domain in ("", "world_name"):
         training = EncoderTraining(epochs=epochs, seed=seed, ddm=domain, **TINY)  # type: ignore[arg-type]
-        folder = train_encoder(data, out / f"{'ddm' if domain else 'base'}-{seed}", training, rows=seen)
+        folder = train_encoder(data, out / f"{'ddm' if domain else 'base'}-{seed}", training, rows=seen, quiet=True)
         layers = ["trunk", *(["head.split.prefix", "head.split"] if domain else [])]
-        options = DomainOptions(
-            "character_name", "world_name", f"World_Name = {UNSEEN}", layers, factors=["world_name"]
-        )  # fmt: skip
-        run = RunOptions(seed, out / "features")
-        results.append(asked_of(measure_domains(f"ssl:{folder}", data, options, run, out / f"{folder.name}.json")))
-        vectors = features_of(f"ssl:{folder}", data, layers[-1:], out / "features", quiet=True).layers[layers[-1]]
-        right.append(named_in(vectors.astype(np.float32), animals, held, seed))
+        every = features_of(f"ssl:{folder}", data, layers, out / "features", quiet=True).layers
+        rows = {}
+        for layer in layers:
+            vectors = every[layer].astype(np.float32)
+            told = told_by(vectors, worlds, np.flatnonzero(some), np.flatnonzero(~some), seed).mean()
+            trained = told_by(vectors, animals, fresh, known, seed).mean()
+            named = told_by(vectors, animals, unseen, seen, seed)
+            overlap = feature_overlap(vectors, animals, worlds, np.random.default_rng(seed))
+            between = overlap.between if overlap else float("nan")
+            rows[layer] = [float(told), float(trained), float(named.mean()), float(trained - named.mean()), between]
+        results.append(rows)
+        right.append(named)
     with open(folder / "domains.csv", newline="") as file:
         gaps = [float(row["critic_gap"]) for row in csv.DictReader(file)]
     return results[0], results[1], gaps, Named(right[0], right[1], animals[held])
