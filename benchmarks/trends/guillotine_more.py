@@ -2,9 +2,9 @@
 
     python benchmarks/trends/guillotine_more.py [--seeds 3] [--only pairs]
 
-Each table is followed by the trend that the source (Bordes et al., 2023, ImageNet, ResNet-50; of the long tail Assran et
-al., 2023) has, and whether it was found: intervals are over test vectors and trainings. What the source says of each is
-in `benchmarks/reference/guillotine.json`.
+Each table is followed by the trend that the source (Bordes et al., 2023, ImageNet, ResNet-50; of the long tail Assran
+et al., 2023) has, and whether it was found: intervals are over test vectors and trainings. What the source says of each
+is in `benchmarks/reference/guillotine.json`.
 
 Of what is not found here some is for want of size: that the head reads better than the trunk after pairs of a class
 needs 60 epochs and five trainings. Some is the toy's question: its views share the class in half of the pairs, so that
