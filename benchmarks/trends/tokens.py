@@ -91,7 +91,7 @@ def asked(model: TokenModel, images: ImageSet, found: list[CaptionPairs]) -> Out
     return reached
 
 
-def rendered(data: Path, how: TokenTraining, seeds: int, share: float, out: Path) -> None:
+def rendered(data: Path, how: TokenTraining, seeds: int, share: float, out: Path, patches: bool = True) -> None:
     """Train on rendered pairs of one world, ask about another, and say what was found."""
     images = MaskedImages(open_dataset(data))
     columns = columns_of(images)
@@ -102,14 +102,15 @@ def rendered(data: Path, how: TokenTraining, seeds: int, share: float, out: Path
     animals = np.array(["-".join(sorted(two)) for two in zip(
         columns["character_name"].astype(str), columns["character2_name"].astype(str), strict=True)])  # fmt: skip
     clusters = {one.name: np.unique(animals[one.rows[:, 0]], return_inverse=True)[1] for one in test}
-    reached: dict[str, list[Outcomes]] = {kind: [] for kind in TOKEN_KINDS}
+    kinds = {kind: name for kind, name in TOKEN_KINDS.items() if patches or kind != "patches"}
+    reached: dict[str, list[Outcomes]] = {kind: [] for kind in kinds}
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
         some = []
         for one in train:
             kept = np.sort(rng.permutation(len(one.rows))[: max(2, round(share * len(one.rows)))])
             some.append(CaptionPairs(one.name, one.rows[kept], [one.captions[k] for k in kept]))
-        for kind in TOKEN_KINDS:
+        for kind in kinds:
             model = train_tokens(images, some, out / f"{kind}-{share:g}-{seed}", how.changed(seed=seed), kind,
                                  quiet=True)  # fmt: skip
             reached[kind].append(asked(model, images, test))
@@ -117,15 +118,16 @@ def rendered(data: Path, how: TokenTraining, seeds: int, share: float, out: Path
           "between two captions in %, chance 50; in brackets the group score, chance 16.7")  # fmt: skip
     print(f"{'':>32} " + " ".join(f"{one.name + ' (' + str(len(one.rows)) + ')':>19}" for one in test) + f" {'all':>8}")
     whole: dict[str, list[NDArray[np.float64]]] = {}
-    for kind, name in TOKEN_KINDS.items():
+    for kind, name in kinds.items():
         whole[kind] = [np.concatenate([one[task.name][0] for task in test]) for one in reached[kind]]
         cells = [100 * np.mean([[part.mean() for part in one[task.name]] for one in reached[kind]], 0) for task in test]
         row = " ".join(f"{right:12.1f} ({group:4.1f})" for right, group in cells)
         print(f"{name:>32} {row} {100 * np.mean(whole[kind]):8.1f}", flush=True)
     groups = np.unique(np.concatenate([animals[one.rows[:, 0]] for one in test]), return_inverse=True)[1]
-    gain = difference(whole["patches"], whole["tokens"], groups)
-    print(f"tokens with additive attention minus patches: {points(gain)} points")
-    verdict("tokens are above patches", *gain[1:])
+    if patches:
+        gain = difference(whole["patches"], whole["tokens"], groups)
+        print(f"tokens with additive attention minus patches: {points(gain)} points")
+        verdict("tokens are above patches", *gain[1:])
     gain = difference(whole["tokens-plain"], whole["tokens"], groups)
     print(f"additive attention minus none, all pairs: {points(gain)} points")
     verdict("additive attention is above none", *gain[1:])
@@ -141,13 +143,15 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--data", type=Path, help="rendered minimal pairs with masks and a split 'test'")
+    parser.add_argument("--patches", action=argparse.BooleanOptionalAction, default=True, help="with --data")
     parser.add_argument("--share", type=float, default=1.0, help="with --data: of the pairs, that are trained on")
     arguments = parser.parse_args()
     if arguments.data is not None:
         how = TokenTraining(epochs=arguments.epochs, batch_size=48, learning_rate=1e-3, layers=3, heads=4, width=64,
                             size=64, patch=8)  # fmt: skip
         with tempfile.TemporaryDirectory() as temporary:
-            rendered(arguments.data, how, arguments.seeds, arguments.share, arguments.out or Path(temporary))
+            rendered(arguments.data, how, arguments.seeds, arguments.share, arguments.out or Path(temporary),
+                     arguments.patches)  # fmt: skip
         return
     reached: dict[str, list[Outcomes]] = {kind: [] for kind in TOKEN_KINDS}
     with tempfile.TemporaryDirectory() as temporary:
