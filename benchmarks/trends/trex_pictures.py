@@ -82,21 +82,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="such pictures, rendered before")
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--only", nargs="+", choices=TRAININGS, default=list(TRAININGS), help="trainings, with base")
     given = parser.parse_args()
 
-    def plane(seed: int, first: str) -> TransferPlane:
-        names = [first, *(name for name in TRAININGS if name != first)]
-        return measured(given.out, given.data, given.epochs, seed, names)
+    def planes(first: str) -> list[TransferPlane]:
+        names = [first, *(name for name in TRAININGS if name != first and name in given.only)]
+        return [measured(given.out, given.data, given.epochs, seed, names) for seed in range(given.seeds)]
 
-    from_base = [plane(seed, "base") for seed in range(given.seeds)]
-    from_crops = [plane(seed, "crops, projector") for seed in range(given.seeds)]
+    from_base = planes("base")
+    asked = [name for name in TRAININGS if name == "base" or name in given.only]
     first = from_base[0]
     print(f"accuracy in % by task, mean of {given.seeds} seeds; chance "
           + ", ".join(f"{task.name} {100 * task.chance:.0f}" for task in (first.training, *first.tasks)))  # fmt: skip
     print(f"{'':>18} {'known':>7} " + " ".join(f"{task.name:>17}" for task in first.tasks)
           + f" {'log-odds':>9} {'sparsity':>9} {'in class':>9}")  # fmt: skip
     kept: dict[str, list[float]] = {}
-    for k, name in enumerate(TRAININGS):
+    for k, name in enumerate(asked):
         every = [one.models[k] for one in from_base]
         kept[name] = [
             float(np.mean([getattr(m.statistics, key) for m in every])) for key in ("sparsity", "intra_class")
@@ -106,16 +107,25 @@ def main() -> None:
             f"{name:>18} {100 * np.mean([m.training.accuracy for m in every]):7.1f} {each} "
             f"{np.mean([m.log_odds.mean for m in every]):9.2f} " + " ".join(f"{v:9.3f}" for v in kept[name])
         )
-    shifts = {name: shift(from_base, name) for name in TRAININGS if name != "base"}
-    back = {name: shift(from_crops, name) for name in TRAININGS if name != "crops, projector"}
-    for name, (mean, low, high) in shifts.items():
+    for name in asked[1:]:
+        mean, low, high = shift(from_base, name)
         print(f"{name}: {mean:+.2f} [{low:+.2f}, {high:+.2f}] log-odds from the base")
-    verdict("a projector raises the mean log-odds", *shifts["projector"][1:])
-    crops = tuple(-value for value in back["small crops"])
-    print(f"a projector, with small crops: {crops[0]:+.2f} [{crops[2]:+.2f}, {crops[1]:+.2f}] log-odds")
-    verdict("so it does with small crops", crops[2], crops[1])
-    verdict("small crops raise the mean log-odds", *shifts["small crops"][1:])
-    verdict("class means raise the mean log-odds", *back["crops, means"][1:])
+        if name in ("projector", "small crops"):
+            verdict(
+                f"{'a projector raises' if name == 'projector' else 'small crops raise'} the mean log-odds", low, high
+            )
+    if "crops, projector" in asked:
+        from_crops = planes("crops, projector")
+        if "small crops" in asked:
+            mean, low, high = (-value for value in shift(from_crops, "small crops"))
+            print(f"a projector, with small crops: {mean:+.2f} [{high:+.2f}, {low:+.2f}] log-odds")
+            verdict("with small crops, too, a projector raises them", high, low)
+        if "crops, means" in asked:
+            mean, low, high = shift(from_crops, "crops, means")
+            print(f"class means instead of learnt directions: {mean:+.2f} [{low:+.2f}, {high:+.2f}] log-odds")
+            verdict("class means raise the mean log-odds", low, high)
+    if not {"projector", "small crops"} <= set(asked):
+        return
     for trend, found in (
         ("a projector makes features less sparse", kept["projector"][0] < kept["base"][0]),
         ("a projector spreads a class", kept["projector"][1] > kept["base"][1]),
