@@ -15,7 +15,7 @@ reads all four. Prints for each condition how far features move (1: as two plain
 move with that of the render, with intervals over animals; and says by the paired interval whether the filter that
 knows depth moves features more as the render does. Levels at which a filter's highest severity is weaker than the
 render (by more than 1 dB) are printed and not counted. JPEG at quality 95 changes next to nothing: it is the control,
-and its PSNR is that of two renders of one scene, whose noise differs; a condition near it says little.
+and its PSNR is that of two renders of one scene, whose noise differs; levels within 3 dB of it are not counted.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ VARIED = {
     "Rain": [100], "Snow": [10], "Target_Pixels": [16],
 }  # fmt: skip
 FILTERS = {"2-D filter", "filter with depth"}
+NOISE = 3.0
+"""Decibels by which a condition has to change more than another render of the same scene."""
 SPEC: dict[str, Any] = {
     "name": "trend_conditions", "family": "Custom", "seed": 0,
     "render": {"size": [96, 96], "passes": ["rgb", "depth"]},
@@ -98,13 +100,16 @@ def main() -> None:
         severity = f"{one.severity:.1f}" if one.filter else ""
         print(f"{one.condition + ' ' + one.level:>24} {one.way:>18} {one.filter:>17} {severity:>9} {one.psnr:6.1f} "
               f"{np.nanmean(one.shift):7.2f} {cosine:>24}", flush=True)  # fmt: skip
+    noise = max(ways["rendered"].psnr for (name, _), ways in cells.items() if name == "jpeg_quality")
     for condition in dict.fromkeys(name for name, _ in cells):
         levels = {level: ways for (name, level), ways in cells.items() if name == condition}
-        equal = [ways for ways in levels.values() if max(ways[name].psnr for name in FILTERS & ways.keys())
+        strong = [ways for ways in levels.values() if ways["rendered"].psnr < noise - NOISE]
+        equal = [ways for ways in strong if max(ways[name].psnr for name in FILTERS & ways.keys())
                  < ways["rendered"].psnr + 1]  # fmt: skip
-        print(f"{condition}: {len(equal)} of {len(levels)} levels of one strength")
+        print(f"{condition}: of {len(levels)} levels {len(strong)} above the noise of renders, {len(equal)} of them with "
+              "filters as strong")  # fmt: skip
         if not equal:
-            print("  not decided: no severity is as strong as the render")
+            print("  not decided: no such level")
             continue
         flat = np.concatenate([ways["2-D filter"].direction for ways in equal])
         groups = np.concatenate([ways["2-D filter"].groups for ways in equal])

@@ -107,6 +107,9 @@ def main() -> None:
             f"{name:>18} {100 * np.mean([m.training.accuracy for m in every]):7.1f} {each} "
             f"{np.mean([m.log_odds.mean for m in every]):9.2f} " + " ".join(f"{v:9.3f}" for v in kept[name])
         )
+    if first.models[0].training.low <= first.training.chance:
+        print("not decided: the base does not read the animals it learnt above chance; train longer (--epochs)")
+        return
     for name in asked[1:]:
         mean, low, high = shift(from_base, name)
         print(f"{name}: {mean:+.2f} [{low:+.2f}, {high:+.2f}] log-odds from the base")
