@@ -106,7 +106,7 @@ def main() -> None:
         strong = [ways for ways in levels.values() if ways["rendered"].psnr < noise - NOISE]
         equal = [ways for ways in strong if max(ways[name].psnr for name in FILTERS & ways.keys())
                  < ways["rendered"].psnr + 1]  # fmt: skip
-        print(f"{condition}: of {len(levels)} levels {len(strong)} above the noise, {len(equal)} with filters as strong")
+        print(f"{condition}: of {len(levels)} levels {len(strong)} above the noise, {len(equal)} with equal filters")
         if not equal:
             print("  not decided: no such level")
             continue
