@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from torchmultiverse import images
 from torchmultiverse.images import ImageError
@@ -95,6 +95,54 @@ def test_a_picture_stands_as_its_camera_says(format: str, orientation: int) -> N
     # The coordinates of a texture are of the picture as it is stored.
     if format != "TIFF":
         assert images.decode(data, "a", upright=False).size == (12, 8)
+
+
+def test_a_size_is_that_of_the_upright_picture_wherever_the_orientation_stands() -> None:
+    """Headers are read without Pillow where nothing in them can turn the picture; one that is overlooked swaps width
+    and height."""
+    turned = sideways(6)
+    jpeg = encoded(gradient(), "JPEG", exif=turned)
+    place = jpeg.index(b"\xff\xe1")
+    (length,) = struct.unpack_from(">H", jpeg, place + 2)
+    exif = jpeg[place : place + 2 + length]
+    rest = jpeg.replace(exif, b"")
+    scan = rest.index(b"\xff\xda")
+    png = encoded(gradient(), "PNG", exif=turned)
+    _, start, length = next(c for c in chunks(png) if c[0] == b"eXIf")
+    whole = png[start - 8 : start + length + 4]
+    behind = png.replace(whole, b"").replace(png[-12:], whole + png[-12:])
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Raw profile type exif", "\nexif\n8\n" + turned.tobytes().hex())
+    files = [jpeg, rest[:scan] + exif + rest[scan:], png, behind, encoded(gradient(), "PNG", pnginfo=text)]
+    for file in files:
+        assert images.decode(file, "a").size == images.size(file, "a") == (8, 12)
+    plain = [
+        encoded(gradient()), encoded(gradient(), "JPEG"), encoded(gradient(), "JPEG", progressive=True, comment="no"),
+        encoded(gradient(), "JPEG", subsampling=2, icc_profile=b"1" * 70_000), encoded(grey16().resize((12, 8))),
+        encoded(gradient().convert("CMYK"), "JPEG"), encoded(gradient().convert("P"), "PNG", transparency=0),
+    ]  # fmt: skip
+    for file in plain:
+        assert images.decode(file, "a").size == images.size(file, "a") == (12, 8)
+
+
+@pytest.mark.parametrize("format", ["PNG", "JPEG"])
+def test_the_size_of_a_picture_that_nothing_turns_is_read_without_its_pixels(format: str) -> None:
+    data = bytearray(encoded(gradient(), format))
+    start = bytes(data).index(b"IDAT" if format == "PNG" else b"\xff\xda") + 14
+    data[start : start + 8] = bytes(8)
+    assert images.size(bytes(data), "a") == (12, 8)
+
+
+def test_the_size_of_a_png_with_a_broken_header_is_refused_by_name() -> None:
+    data = encoded(gradient())
+    for keep in range(data.index(b"IDAT")):
+        with pytest.raises(ImageError, match=r"^pictures/a is no picture that can be read: "):
+            images.size(data[:keep], "pictures/a")
+    for place in range(12, 33):  # name, content and checksum of the header
+        broken = bytearray(data)
+        broken[place] ^= 255
+        with pytest.raises(ImageError, match=r"^pictures/a "):
+            images.size(bytes(broken), "pictures/a")
 
 
 def test_an_orientation_that_nobody_can_read_is_none() -> None:

@@ -201,9 +201,11 @@ def engine_catalogue(
 
 
 def _near_profile(name: str) -> str:
-    """Return which launch profile may have been meant, as the end of a sentence."""
-    from torchmultiverse.profiles import profile_names
+    """Return which launch profile may have been meant, or why it is none, as further sentences."""
+    from torchmultiverse.profiles import profile_names, strange_profiles
 
+    if wrong := dict(strange_profiles()).get(name):
+        return f" {wrong}, and is no launch profile."
     near = get_close_matches(name, profile_names(), n=1)
     return f" There is the launch profile '{near[0]}'." if near else ""
 

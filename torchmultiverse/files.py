@@ -29,6 +29,7 @@ _HINTS = {
     errno.ENOTDIR: "a file stands where the folder should be",
     errno.EEXIST: "a file stands where the folder should be",
     errno.EISDIR: "a folder stands where the file should be; move it away",
+    errno.ENOENT: "no folder can be made there",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
 

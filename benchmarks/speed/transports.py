@@ -3,11 +3,13 @@
     python benchmarks/speed/transports.py
     python benchmarks/speed/transports.py --picture large --delay 0
     python benchmarks/speed/transports.py --picture large --delay 0 --busy
+    python benchmarks/speed/transports.py --bars
 
 The engine hands out pictures that are ready, after 20 ms of sleep, which costs no CPU: what is measured is the way from
 one process to another and nothing else. Files come over the data channel. The ways take turns, and each round gives
 one ratio to the rate in this process: other work on the machine slows both. CPU time is that of both processes
-together. ``--busy`` keeps every core busy with a process of its own meanwhile.
+together. ``--busy`` keeps every core busy with a process of its own meanwhile. ``--bars`` measures the three that have
+a bar, in three minutes on cores that are free of other work.
 """
 
 from __future__ import annotations
@@ -45,6 +47,13 @@ WAYS = ("in process", "native", "aiortc")
 PICTURES = {"small": (256, "jpeg"), "large": (512, "png")}
 BAR_RATIO, BAR_CPU = 0.8, 4.0
 BAR_QUIET, BAR_BUSY = 3.0, 6.0
+_LARGE = {"picture": "large", "delay": 0.0, "seconds": 2.5, "rounds": 5, "ways": ("native", "aiortc"), "in_flight": 4}
+BARS: tuple[dict[str, Any], ...] = (
+    {"picture": "small", "delay": 20.0, "seconds": 2.5, "rounds": 5, "ways": WAYS[:2], "in_flight": 2, "busy": False},
+    {**_LARGE, "busy": False},
+    {**_LARGE, "busy": True},
+)
+"""What `--bars` measures."""
 
 
 def ready(kind: str) -> list[np.ndarray[Any, Any]]:
@@ -210,6 +219,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=WAYS, help="native-aiortc: a native client of an aiortc engine")
     parser.add_argument("--in-flight", type=int, default=2, help="pictures asked for ahead")
     parser.add_argument("--busy", action="store_true", help="one busy process a core meanwhile")
+    parser.add_argument("--bars", action="store_true", help="the three that have a bar, whatever else is said")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--host", metavar="URL", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -217,6 +227,15 @@ def main() -> None:
         streamer = Streamer(lambda: ReadyEngine(arguments.picture, arguments.delay / 1000), arguments.host)
         run(streamer.run(lambda: announce({"engine": "ready"})))
         return
+    for case in BARS if arguments.bars else ({},):
+        one = argparse.Namespace(**{**vars(arguments), **case})
+        if case:
+            print(f"{one.picture} pictures{' with one busy process a core' if one.busy else ''}")
+        report(one, *compared(one))
+
+
+def compared(arguments: argparse.Namespace) -> tuple[float, dict[str, list[dict[str, float]]]]:
+    """Return the load before, and what each way measured, round by round."""
     found: dict[str, list[dict[str, float]]] = {way: [] for way in arguments.ways}
     load = os.getloadavg()[0]
     with busy(arguments.busy):
@@ -224,6 +243,11 @@ def main() -> None:
             for way in arguments.ways if number % 2 == 0 else reversed(arguments.ways):
                 found[way].append(turn(way, arguments, number))
                 print(f"{way}: {found[way][-1]['per_second']:.1f} pictures/s", file=sys.stderr, flush=True)
+    return load, found
+
+
+def report(arguments: argparse.Namespace, load: float, found: dict[str, list[dict[str, float]]]) -> None:
+    """Print what was measured, for people or as JSON."""
     if arguments.json:
         print(json.dumps({**vars(arguments), "load": load, "found": found}, indent=1))
         return

@@ -7,6 +7,7 @@ machine, and listens to the network.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import os
 import struct
@@ -20,19 +21,21 @@ from relay import Network, lossy
 from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.engines.remote import RemoteEngine
-from torchmultiverse.errors import EngineError
-from torchmultiverse.protocol.webrtc import TRANSPORT_VARIABLE, choose_stack, trickled
+from torchmultiverse.errors import EngineError, ProtocolError
+from torchmultiverse.protocol.webrtc import TRANSPORT_VARIABLE, PeerEvents, choose_stack, trickled
+from torchmultiverse.protocol.webrtc.aiortc_peer import AiortcPeer
+from torchmultiverse.protocol.webrtc.peer import LARGEST_MESSAGE
 from torchmultiverse.scenes import Scene
 
 pytest.importorskip("webrtc", reason="the extra 'native' is not installed")
 STACKS = ("aiortc", "native")
 PAIRINGS = [(client, streamer) for client in STACKS for streamer in STACKS]
 OPTIONS = RenderOptions(size=(128, 128), format="jpeg")
-LARGE = RenderOptions(size=(256, 192))
+LARGE = RenderOptions(size=(512, 192))
 
 
 class Noise(MarkerEngine):
-    """Test cards whose lower half is noise: about 80 kB as PNG."""
+    """Test cards whose lower half is noise."""
 
     def render(self, scenes, options=RenderOptions()):  # type: ignore[no-untyped-def]  # noqa: B008
         for number, frame in enumerate(super().render(scenes, options)):
@@ -64,7 +67,7 @@ def test_faults_of_an_engine_lose_and_mispair_nothing(client: str, streamer: str
     asked = scenes(24)
     with serve(faults=faults, transport=streamer) as served:
         engine = RemoteEngine(
-            served.url, in_flight=6, timeout=3.0, retries=6, transport=client, pixels="channel", connect_timeout=60
+            served.url, in_flight=6, timeout=3.0, retries=20, transport=client, pixels="channel", connect_timeout=60
         )
         try:
             assert right(asked, list(engine.render(asked, OPTIONS))) == len(asked)
@@ -83,8 +86,27 @@ def test_large_pictures_come_whole_and_are_those_of_this_process(client: str, st
             answers = list(engine.render(asked, LARGE))
         finally:
             engine.close()
-    assert min(map(len, here)) > 60_000
+    assert min(map(len, here)) > LARGEST_MESSAGE, "several messages"
     assert [frame.encoded() for frame in answers if isinstance(frame, Frame)] == here
+
+
+@pytest.mark.parametrize(
+    ("said", "limit"),
+    [("262144", LARGEST_MESSAGE), ("65536", 65536), ("16384", 16384), ("0", LARGEST_MESSAGE), ("", 65536),
+     ("9" * 18, LARGEST_MESSAGE), ("many", 65536)],
+)  # fmt: skip
+def test_messages_are_as_large_as_the_other_end_says(said: str, limit: int) -> None:
+    """One that is larger ends the connection of some stacks, so that a large picture would never come."""
+
+    async def described() -> int:
+        peer = AiortcPeer(PeerEvents(lambda: None, lambda _: None, lambda _: None), loopback=True)
+        line = f"a=max-message-size:{said}\r\n" if said else ""
+        with pytest.raises(ProtocolError):
+            await peer.answer(f"v=0\r\nm=application 9 nonsense\r\n{line}a=mid:0\r\n")
+        await peer.close()
+        return peer.message_limit
+
+    assert asyncio.run(described()) == limit
 
 
 def through(network: Network, client: str, streamer: str, count: int) -> None:

@@ -13,8 +13,16 @@ from pathlib import Path
 import pytest
 from command import run
 
+from torchmultiverse.connect import open_engine
 from torchmultiverse.errors import EngineError, SpecError, shortened
-from torchmultiverse.profiles import load_profile, made, profile_names, profiles_folder, save_profile
+from torchmultiverse.profiles import (
+    load_profile,
+    made,
+    profile_names,
+    profiles_folder,
+    remove_profile,
+    save_profile,
+)
 from torchmultiverse.serve.failures import known_failures
 
 
@@ -40,6 +48,10 @@ def test_a_folder_a_pipe_and_a_broken_link_are_no_profiles_and_are_told(
             load_profile(name)
         with pytest.raises(EngineError, match=f"{what}; take it away"):
             save_profile(name, made(script=str(script)), replace=True)
+        with pytest.raises(EngineError, match=rf"no engine '{name}'.*{name}\.json {what}; take it away"):
+            open_engine(name)
+    with pytest.raises(EngineError, match="is a folder; take it away"):
+        remove_profile("cupboard")
     code, out, _ = run(capsys, monkeypatch, "engine", "list", "--format", "json")
     assert code == 0
     about = {row["engine"]: row["about"] for row in json.loads(out)}

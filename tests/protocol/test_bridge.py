@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from torchmultiverse.errors import ProtocolError, SpecError
@@ -93,7 +93,7 @@ def test_pictures_of_forgotten_requests_find_nobody() -> None:
     assert isinstance(outcome, bridge.Refusal), "the file of the forgotten request must not be used"
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.one_of(

@@ -28,6 +28,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from torchmultiverse.engines import Failure, Frame, RenderOptions
+from torchmultiverse.engines import client as engine_client
 from torchmultiverse.engines import pixels as client_pixels
 from torchmultiverse.engines.marker import MarkerEngine, read_marker
 from torchmultiverse.engines.remote import RemoteEngine
@@ -438,11 +439,20 @@ def test_an_engine_that_does_not_answer_hello_is_served_over_the_data_channel(mo
         RemoteEngine(served.url, pixels="shared", hello_timeout=0.2)
 
 
-@pytest.mark.parametrize(("way", "states"), [("shared", ["done"]), ("channel", ["accepted", "settled", "done"])])
+@pytest.mark.parametrize(
+    ("way", "quick", "states"),
+    [
+        ("shared", 0.0, 2 * ["done"]),
+        ("channel", 0.1, ["accepted", "settled", "done", "done"]),
+        ("channel", 0.0, 2 * ["accepted", "settled", "done"]),
+    ],
+)
 def test_what_costs_as_much_as_the_answer_is_left_out_where_it_may_be(
-    served: Served, way: str, states: list[str]
+    served: Served, monkeypatch: pytest.MonkeyPatch, way: str, quick: float, states: list[str]
 ) -> None:
-    with engine(served, way) as one:
+    """Over the data channel signs of life come until a picture was quick, a small share of what is waited for."""
+    monkeypatch.setattr(engine_client, "QUICK", quick)
+    with engine(served, way, timeout=10_000) as one:
         seen: list[str] = []
         event = one.client._event
 
@@ -453,7 +463,8 @@ def test_what_costs_as_much_as_the_answer_is_left_out_where_it_may_be(
 
         assert one.client._connection is not None
         one.client._connection._on_event = noted
-        check(list(one.render(SCENES[:1], RAW)), SCENES[:1])
+        for scene in SCENES[:2]:
+            check(list(one.render([scene], RAW)), [scene])
     assert seen == states
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -37,6 +38,8 @@ from torchmultiverse.scenes import Scene
 log = logging.getLogger(__name__)
 Dialect = Literal["auto", "tmv", "pug"]
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+QUICK = 0.1
+"""Share of its patience that the last picture took at most for the next one to need no signs of life."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +132,7 @@ class AsyncClient:
         self._pug_size: tuple[int, int] | None = None
         self._pug_strays = 0  # pictures that came while none was awaited
         self._sessions = 0
+        self._took = math.inf  # seconds of the last picture
         self._ways = PixelWays(
             url, chosen.pixels, token=chosen.token, max_payload=chosen.max_payload, on_event=self._file,
             on_outcomes=self._settle,
@@ -319,16 +323,20 @@ class AsyncClient:
         fast = self._ways.way != "channel"  # over which compressed pictures are sooner there
         large = 4 * options.size[0] * options.size[1] * len(options.passes) > px.MOST_RAW
         raw = options.format == "raw" and fast and not large
+        # Signs of life cost as much as the picture itself, and are of use where one takes long.
+        quiet = fast or self._took <= QUICK * self.timeout
+        asked = asyncio.get_running_loop().time()
         try:
             message = messages.RenderRequest(
                 id=request, scene=scene.wire, size=list(options.size), passes=list(options.passes),
                 format="png" if options.format == "raw" else options.format, raw=raw or None,
-                quiet=fast or None, seed=options.seed, samples=options.samples,
+                quiet=quiet or None, seed=options.seed, samples=options.samples,
             )  # fmt: skip
             connection.send(message.encode())
             async with asyncio.timeout(self.timeout) as self._patience[request]:
                 outcome = await inbox.get()
         except TimeoutError:
+            self._took = math.inf
             raise ConnectionLost(f"no answer for {self.timeout:g} s") from None
         finally:
             self._patience.pop(request, None)
@@ -340,6 +348,7 @@ class AsyncClient:
             raise _Unrenderable(outcome.reason)
         if not isinstance(outcome, bridge.Delivery):
             raise ConnectionLost(outcome.reason if isinstance(outcome, bridge.Refusal) else f"no picture but {outcome}")
+        self._took = asyncio.get_running_loop().time() - asked
         return self._frame(scene, options, outcome)
 
     def _heard(self, request: str) -> None:

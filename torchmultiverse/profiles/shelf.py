@@ -127,6 +127,8 @@ def remove_profile(name: str) -> None:
         EngineError: there is none of that name, or it cannot be removed.
     """
     path = profile_path(name)
+    if path.is_dir() and not path.is_symlink():
+        raise EngineError(_no_file(path))
     try:
         path.unlink()
     except FileNotFoundError:

@@ -215,15 +215,18 @@ def encode_chunks(name: str, data: bytes, ids: MessageIds | None = None, chunk: 
     """Encode a ``FreezeFrame`` or ``FileContents`` in messages of at most ``chunk`` bytes."""
     head = bytes([(ids or MessageIds()).to_player[name]]) + struct.pack("<i", len(data))
     step = chunk - len(head)
+    body = memoryview(data)
     for start in range(0, max(len(data), 1), step):
-        yield head + data[start : start + step]
+        yield b"".join((head, body[start : start + step]))
 
 
-def encode_file(extension: str, mime: str, data: bytes, ids: MessageIds | None = None) -> Iterator[bytes]:
-    """Encode a file: its extension, its MIME type, then its content."""
+def encode_file(
+    extension: str, mime: str, data: bytes, ids: MessageIds | None = None, chunk: int = CHUNK
+) -> Iterator[bytes]:
+    """Encode a file: its extension, its MIME type, then its content, in messages of at most ``chunk`` bytes."""
     yield encode_output("FileExtension", extension, ids)
     yield encode_output("FileMimeType", mime, ids)
-    yield from encode_chunks("FileContents", data, ids)
+    yield from encode_chunks("FileContents", data, ids, chunk)
 
 
 class Receiver:
@@ -292,7 +295,7 @@ class Receiver:
         if name in self._parts and self._parts[name][0] != total:
             events += self._abandon(name, "another payload began before it was whole")
         _, body = self._parts.setdefault(name, (total, bytearray()))
-        body += data[5:]
+        body += memoryview(data)[5:]
         if len(body) < total:
             return events
         del self._parts[name]

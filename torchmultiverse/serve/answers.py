@@ -139,7 +139,7 @@ class Answers:
         parts = [] if quiet else [_response(messages.Settled(id=name, settle=answer.settle))]
         if sent is None:
             for one, (extension, data) in files.items():
-                parts += dc.encode_file(extension, codec.MIME[kinds[one]], data)
+                parts += dc.encode_file(extension, codec.MIME[kinds[one]], data, chunk=_chunk(player))
         self._say(player, *parts, _response(done))
 
     def _pug(self, player: Player, text: str) -> None:
@@ -212,6 +212,11 @@ def _encoded(future: Future[Frame | Failure], scene: Scene, options: RenderOptio
             log.exception("a picture cannot be encoded")
             return Failure(scene, f"{type(error).__name__}: {error}", engine_lost=True)
     return answer
+
+
+def _chunk(player: Player) -> int:
+    """Return how large the messages of a file are: each costs both ends the same, however much is in it."""
+    return max(dc.CHUNK, player.peer.message_limit)
 
 
 def _response(reply: messages.Message) -> bytes:

@@ -46,6 +46,7 @@ class AiortcPeer(Peer):
 
     @override
     async def answer(self, offer: str) -> str:
+        self._described(offer)
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
             for transceiver in self._connection.getTransceivers():
@@ -62,6 +63,7 @@ class AiortcPeer(Peer):
 
     @override
     async def accept(self, answer: str) -> None:
+        self._described(answer)
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         except Exception as error:

@@ -93,6 +93,7 @@ class NativePeer(Peer):
 
     @override
     async def answer(self, offer: str) -> str:
+        self._described(offer)
         bundled = "\na=group:BUNDLE" in offer
         with self._reserved(1 if bundled else offer.count("\nm=")) as ports:
             connection = self._connect(ports, "max-bundle" if bundled else "balanced")
@@ -133,6 +134,7 @@ class NativePeer(Peer):
         try:
             if self._connection is None:
                 raise ProtocolError("nothing was offered")
+            self._described(answer)
             await self._connection.set_remote_description(webrtc.RTCSessionDescriptionInit("answer", answer))
         except Exception as error:
             raise ProtocolError(f"bad answer: {type(error).__name__}: {error}") from error

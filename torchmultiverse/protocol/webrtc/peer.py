@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,10 @@ HIGH_WATER = 1024 * 1024
 """Bytes in the send buffer at which a sender waits."""
 LOW_WATER = HIGH_WATER // 4
 """Bytes in the send buffer at which it goes on."""
+LARGEST_MESSAGE = 128 * 1024
+"""Bytes of a message at most, however many the other end takes."""
+UNSAID_LIMIT = 64 * 1024
+"""Bytes that an end takes which does not say how many (RFC 8841, section 6)."""
 CLOSE_TIMEOUT = 5.0
 """Seconds that a connection may take to close."""
 
@@ -66,6 +71,8 @@ class Peer(ABC):
         self.events = events
         self.loopback = loopback
         self._low = asyncio.Event()
+        self.message_limit = UNSAID_LIMIT
+        """Bytes of a message that the other end takes, at most `LARGEST_MESSAGE`; known with its description."""
 
     @abstractmethod
     async def offer(self, label: str, video: VideoSource | None = None) -> str:
@@ -115,6 +122,11 @@ class Peer(ABC):
             self._low.clear()
             if self.is_open:
                 await self._low.wait()
+
+    def _described(self, sdp: str) -> None:
+        """Take from the other end's description what it says of its messages; 0 there is no limit."""
+        found = re.search(r"^a=max-message-size:(\d{1,18})\s*$", sdp, re.MULTILINE)
+        self.message_limit = min((int(found[1]) if found else UNSAID_LIMIT) or LARGEST_MESSAGE, LARGEST_MESSAGE)
 
     def _over(self, reason: str) -> None:
         """Tell that connection or data channel ended; nobody waits for room in it any more."""

@@ -4,4 +4,3 @@ TMV_STUB(0, 7)
 #include "UObject/Object.h"
 class UStruct : public UObject {};
 class UClass : public UStruct {};
-template <typename T> UClass* LoadClass(UObject*, const TCHAR*);

@@ -1,6 +1,7 @@
 #pragma once
 #include "TmvStub.h"
 TMV_STUB(0, 7)
-#include "UObject/Object.h"
+#include "UObject/Class.h"
 bool IsAsyncLoading();
 int32 GetNumAsyncPackages();
+template <typename T> UClass* LoadClass(UObject*, const TCHAR*);

@@ -15,6 +15,7 @@
 #include "PixelStreaming2Delegates.h"
 #include "UObject/Class.h"
 #include "UObject/StrongObjectPtr.h"
+#include "UObject/UObjectGlobals.h"
 #include "UObject/UnrealType.h"
 
 #include "TmvInputRelay.h"
