@@ -1,13 +1,19 @@
 """Does a prefix for the domain keep the domain out of the rest? On vectors in a minute, on rendered animals in many.
 
     python benchmarks/trends/domains.py [--seeds 2]
-    python benchmarks/trends/domains.py --out trend [--epochs 20] [--seeds 1]
+    python benchmarks/trends/domains.py --out trend [--epochs 20] [--seeds 2]
 
-Without ``--out``: vectors of ten contents and four domains, and of what both make together. With it: ten animals in
-five worlds, 800 rendered pictures of 64 pixels, looked at with 32. Encoders learn by SimCLR from all domains but one,
-with and without domain disentanglement (``ddm``); a probe of the content is asked about the last, which no encoder and
-no probe saw. Prints it beside how well the domain is told and how far the features of a content are the same in two
-domains, and says whether the trends of the source (arXiv 2309.03999) were found. What was interrupted goes on.
+The source (arXiv 2309.03999): a representation whose first numbers are kept for the domain, and whose others a critic
+cannot tell the domain from, names the content better in a domain that was not trained on: 87.6 to 89.4 % on PACS after
+SimCLR, 78.5 to 87.1 % where CIFAR-10 is coloured by class (`benchmarks/reference/ddm.json`).
+
+Here, without ``--out``: vectors of ten contents and four domains, and of what both make together. With it: ten animals
+in five worlds, 800 rendered pictures of 64 pixels, looked at with 32 (about four minutes of rendering, and a minute or
+two for each encoder on two quiet cores). Encoders learn by SimCLR from all domains but one, with and without domain
+disentanglement (``ddm``); a probe of the content is asked about the last, which no encoder and no probe saw. Prints it
+beside how well the domain is told and how far the features of a content are the same in two domains, and says whether
+the trends of the source were found: on rendered pictures the main one by an interval over trainings and animals. What
+was interrupted goes on.
 """
 
 from __future__ import annotations
@@ -16,23 +22,25 @@ import argparse
 import csv
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from verdicts import difference, points, verdict
 
 from torchmultiverse import generate, open_dataset
-from torchmultiverse.analyze import RunOptions
-from torchmultiverse.features import Features
+from torchmultiverse.analyze import ProbeData, RunOptions, probe_of
+from torchmultiverse.features import Features, features_of
 from torchmultiverse.models.ssl import network
 from torchmultiverse.store import columns_of
 from torchmultiverse.train import EncoderTraining, train_encoder
 from torchmultiverse.train.ddm import DomainTerms
 from torchmultiverse.train.ssl import SelfSupervisedLoss, fit
-from torchmultiverse.transfer import DomainFindings, DomainOptions, measure_domains
+from torchmultiverse.transfer import DomainFindings, DomainOptions
 from torchmultiverse.transfer.domain_findings import domain_findings
 from torchmultiverse.transfer.kept_parts import KeptParts
+from torchmultiverse.transfer.overlap import feature_overlap
 
 UNSEEN = "TokyoNight"
 SPEC = {
@@ -115,27 +123,63 @@ def of_vectors(seed: int, epochs: int) -> tuple[dict[str, Row], dict[str, Row], 
     return results[0], results[1], gaps
 
 
+class Named(NamedTuple):
+    """Which pictures of the world that was not trained on are named rightly, 0 or 1, and the animal of each, (N,)."""
+
+    without: NDArray[np.float64]
+    with_prefix: NDArray[np.float64]
+    animals: NDArray[np.int64]
+
+
+def told_by(
+    vectors: NDArray[np.float32], codes: NDArray[np.int64], asked: NDArray[np.int64], rest: NDArray[np.int64], seed: int
+) -> NDArray[np.float64]:
+    """Return which pictures a probe of the rest names rightly, 0 or 1."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(rest)
+    train, chosen = order[len(order) // 5 :], order[: len(order) // 5]
+    data = ProbeData(vectors[train], vectors[chosen], vectors[asked], codes[train], codes[chosen], int(codes.max()) + 1)
+    right: NDArray[np.float64] = (probe_of("logistic")(data, rng).prediction == codes[asked]).astype(np.float64)
+    return right
+
+
 def of_pictures(
     seed: int, epochs: int, out: Path, rendered: Path | None
-) -> tuple[dict[str, Row], dict[str, Row], list[float]]:
-    """Return the same of encoders of rendered animals."""
+) -> tuple[dict[str, Row], dict[str, Row], list[float], Named]:
+    """Return the same of encoders of rendered animals, and what is named in the unseen world."""
     if rendered is None:
         generate(SPEC, out / "data", samples=4)
     data = open_dataset(rendered or out / "data")
-    seen = np.flatnonzero(columns_of(data)["world_name"].astype(str) != UNSEEN)
+    columns = columns_of(data)
+    worlds, animals = (
+        np.unique(columns[name].astype(str), return_inverse=True)[1] for name in ("world_name", "character_name")
+    )
+    held = columns["world_name"].astype(str) == UNSEEN
+    seen, unseen = np.flatnonzero(~held), np.flatnonzero(held)
+    order = np.random.default_rng(seed).permutation(seen)
+    known, fresh = order[len(order) // 4 :], order[: len(order) // 4]
+    some = np.isin(animals, np.random.default_rng(seed).permutation(int(animals.max()) + 1)[:3])
     results: list[dict[str, Row]] = []
+    right = []
     for domain in ("", "world_name"):
         training = EncoderTraining(epochs=epochs, seed=seed, ddm=domain, **TINY)  # type: ignore[arg-type]
-        folder = train_encoder(data, out / f"{'ddm' if domain else 'base'}-{seed}", training, rows=seen)
+        folder = train_encoder(data, out / f"{'ddm' if domain else 'base'}-{seed}", training, rows=seen, quiet=True)
         layers = ["trunk", *(["head.split.prefix", "head.split"] if domain else [])]
-        options = DomainOptions(
-            "character_name", "world_name", f"World_Name = {UNSEEN}", layers, factors=["world_name"]
-        )  # fmt: skip
-        run = RunOptions(seed, out / "features")
-        results.append(asked_of(measure_domains(f"ssl:{folder}", data, options, run, out / f"{folder.name}.json")))
+        every = features_of(f"ssl:{folder}", data, layers, out / "features", quiet=True).layers
+        rows = {}
+        for layer in layers:
+            vectors = every[layer].astype(np.float32)
+            told = told_by(vectors, worlds, np.flatnonzero(some), np.flatnonzero(~some), seed).mean()
+            trained = told_by(vectors, animals, fresh, known, seed).mean()
+            named = told_by(vectors, animals, unseen, seen, seed)
+            overlap = feature_overlap(vectors, animals, worlds, np.random.default_rng(seed))
+            between = overlap.between if overlap else float("nan")
+            rows[layer] = [float(told), float(trained), float(named.mean()), float(trained - named.mean()), between]
+        results.append(rows)
+        right.append(named)
     with open(folder / "domains.csv", newline="") as file:
         gaps = [float(row["critic_gap"]) for row in csv.DictReader(file)]
-    return results[0], results[1], gaps
+    return results[0], results[1], gaps, Named(right[0], right[1], animals[held])
 
 
 def main() -> None:
@@ -147,11 +191,13 @@ def main() -> None:
     given = parser.parse_args()
     found: dict[str, list[Row]] = {}
     gaps = []
+    named: list[Named] = []
     for seed in range(given.seeds):
         if given.out is None:
             base, ddm, gap = of_vectors(seed, given.epochs or 60)
         else:
-            base, ddm, gap = of_pictures(seed, given.epochs or 20, given.out, given.data)
+            base, ddm, gap, right = of_pictures(seed, given.epochs or 20, given.out, given.data)
+            named.append(right)
         gaps.append(gap)
         for name, rows in (("SimCLR", base), ("with the prefix", ddm)):
             for layer, row in rows.items():
@@ -173,9 +219,14 @@ def main() -> None:
         ("the critic finds less in the rest at the end than at its best", all(g[-1] < 0.8 * max(g) for g in gaps)),
         ("the domain is told less well from the rest than from SimCLR alone", rest[0] < alone[0] - 0.01),
         ("features of a content are more alike in two domains (overlap)", rest[4] > alone[4]),
-        ("the content is named better in the unseen domain", rest[2] > alone[2]),
+        *([("the content is named better in the unseen domain", rest[2] > alone[2])] if not named else []),
     ):
         print(f"{trend}: {'found' if seen else 'NOT found'}")
+    if named:
+        gain = difference([one.without for one in named], [one.with_prefix for one in named], named[0].animals)
+        print(f"named in {UNSEEN}: {100 * np.mean([one.without for one in named]):.1f} % without the prefix, "
+              f"{100 * np.mean([one.with_prefix for one in named]):.1f} % with it, {points(gain)} points")  # fmt: skip
+        verdict("the content is named better in the unseen domain", gain[1], gain[2])
 
 
 if __name__ == "__main__":

@@ -1,13 +1,18 @@
-"""Does widening the training pictures pay on pictures of other worlds? On drawn glyphs, in some minutes on two cores.
+"""Does widening the training pictures pay on pictures of other worlds? On drawn glyphs in minutes, or on renders.
 
-    python benchmarks/trends/ladder.py [--out ladder-trend] [--budget 240] [--seeds 2] [--render]
+    python benchmarks/trends/ladder.py [--out ladder-trend] [--budget 240] [--seeds 2]
+    python benchmarks/trends/ladder.py --render [--out ladder-trend] [--budget 240] [--seeds 2]
 
-Eight glyphs, of which two are kept out of training, in eight worlds; the target has other worlds, and all lights, turns
-and sizes. Each step is as many pictures, and a small network is trained alike. With ``--render`` the same of six
-animals that the built-in engine renders (about 1,000 pictures of 48 pixels). What is interrupted goes on with the same
-command.
-Prints the steps and says whether the trends of the source (Sarıyıldız et al., 2023, chapter 5) were found; that more
-pictures help is not asked: at so few epochs the amount says little.
+The source (Sarıyıldız et al., 2023, chapter 5; ResNet-50 on clones of ImageNet-100 by a text-to-image model): on real
+pictures 43.1 % after training on the classes' names alone, 51.5 % with backgrounds, 64.8 % with more varied pictures,
+73.3 % with 50 times as many, and 87.4 % after real ones (`benchmarks/reference/clone_ladder.json`).
+
+Here, without ``--render``: eight glyphs, of which two are kept out of training, in eight worlds. With it: six animals,
+of which two are kept out, in four worlds, rendered by the built-in engine (about 1,000 pictures of 48 pixels, some
+minutes). The target has other worlds, and all lights (of glyphs), sides and sizes. Each step is as many pictures, and a
+small network is trained alike. What is interrupted goes on with the same command. Prints the steps with intervals over
+groups of the target and trainings, and says whether the trends of the source were found; that more pictures help is not
+asked: at so few epochs the amount says little.
 """
 
 from __future__ import annotations
@@ -18,12 +23,20 @@ from typing import Any
 
 from glyphs import WORLDS as WORLDS_OF_GLYPHS
 from glyphs import glyphs
+from verdicts import verdict
 
 from torchmultiverse.farm import generate
 from torchmultiverse.scenes import Spec, parse_spec
 from torchmultiverse.train import ClassifierTraining
-from torchmultiverse.transfer import Ladder, LadderOptions, climb, ladder_study
-from torchmultiverse.transfer.ladder_answers import group_gains, own_accuracy, points, target_accuracy, unseen_accuracy
+from torchmultiverse.transfer import Ladder, LadderOptions, climb, crossed_difference, ladder_study
+from torchmultiverse.transfer.ladder_answers import (
+    group_gains,
+    own_accuracy,
+    points,
+    target_accuracy,
+    target_outcomes,
+    unseen_accuracy,
+)
 
 ANIMALS = ["Elephant", "Penguin", "Zebra", "Goldfish", "GiantTortoise", "Rhinoceros"]
 WORLDS = ["Desert", "Snow", "Museum", "Grass"]
@@ -86,10 +99,13 @@ def main() -> None:
         )
     for gain in group_gains(found):
         print(f"varying {gain.name}: {points(gain.estimate)}, p {gain.p:.2g}")
+    groups = found.target.groups[found.target.seen]
+    whole = crossed_difference(*(target_outcomes(found.runs[name]) for name in ("full", "narrow")), groups)
+    print(f"from narrow to full: {points(whole)}")
+    verdict("the target gains from narrow to full", whole.low, whole.high)
     for trend, told in (
-        ("the target gains from narrow to full", target["full"] > target["narrow"]),
-        ("and from narrow over worlds to full", target["narrow"] < target["worlds"] < target["full"]),
-        ("classes never trained on gain from narrow to full", unseen["full"] > unseen["narrow"]),
+        ("the mean rises from narrow over worlds to full", target["narrow"] < target["worlds"] < target["full"]),
+        ("the mean of classes never trained on rises from narrow to full", unseen["full"] > unseen["narrow"]),
         ("own pictures are easier the narrower", own["narrow"] > own["full"]),
     ):
         print(f"{trend}: {'found' if told else 'NOT found'}")

@@ -109,7 +109,8 @@ def test_nothing_is_called_where_nothing_was_remembered_and_the_page_says_which(
         )  # fmt: skip
         study = factor_memory_study(record)
         assert study.headline.startswith(words)
-        assert [section.title for section in study.sections] == ["By factor", "By confidence", "Controls"]
+        assert [section.title for section in study.sections] == ["By factor", "By confidence", "Controls", "Published"]
+        assert [section.reference for section in study.sections] == [False, False, False, True]
         assert study.sections[0].table[0]["factor"] == max(found.values(), key=lambda one: one.share).factor
         assert any("'scene' is the same" in note for note in study.notes)
         assert words in write_report(study, tmp_path).read_text()

@@ -123,6 +123,7 @@ def test_encoders_are_asked_about_pictures_that_they_never_saw(tmp_path: Path) -
     found.save(tmp_path)
     assert Misalignment.load(tmp_path).model_dump_json() == found.model_dump_json()
     page = write_report(found, tmp_path).read_text()
+    assert ">asked</th>" in page, "heads of the published table are words"
     assert "views" in page
     lines = (tmp_path / "guillotine.csv").read_text().splitlines()
     assert len(lines) == 5

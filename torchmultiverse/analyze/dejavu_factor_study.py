@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from torchmultiverse.analyze.dejavu_factors import FactorMemory
 from torchmultiverse.analyze.memorization import Memorization
+from torchmultiverse.analyze.published import published_sections
 from torchmultiverse.errors import QuestionError
 from torchmultiverse.study import Bar, BarChart, Cell, Heatmap, Section, Study
 
@@ -28,7 +29,7 @@ def factor_memory_study(memorization: Memorization) -> Study:
         memorization: of `measure_memorization` with ``factors`` in its options.
 
     Raises:
-        DatasetError: no factor was asked for.
+        QuestionError: no factor was asked for.
     """
     if not memorization.factors:
         raise QuestionError("no factor was asked for: name columns, as --factor object_texture")
@@ -57,7 +58,10 @@ def factor_memory_study(memorization: Memorization) -> Study:
             "label": memorization.label, "n (pictures)": memorization.images, "factors": len(found),
             "correction": "Holm over the factors, 5 %",
         },
-        sections=(_by_factor(found), *_by_layer(memorization.factors), _by_confidence(found), _controls(found)),
+        sections=(
+            _by_factor(found), *_by_layer(memorization.factors), _by_confidence(found), _controls(found),
+            *published_sections("memory", "layers", "beyond", kind="dejavu"),
+        ),
         notes=(*dict.fromkeys(notes), *_LIMITS), sources=SOURCES,
     )  # fmt: skip
 
