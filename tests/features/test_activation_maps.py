@@ -57,14 +57,14 @@ def images() -> ImageList:
 def test_a_channel_is_the_map_of_its_mean(model: ModuleClassifier, images: ImageList) -> None:
     maps = unit_maps(model, "map", images, np.array([0, 1, 0]), np.array([0, 0, 1]), quiet=True)
     expected = np.zeros((3, 4, 4))
-    expected[0, 0, 0] = expected[1, 0, 3] = expected[2, 3, 3] = 1
+    expected[0, 0, 0] = expected[1, 0, 3] = expected[2, 3, 3] = 1 / 16
     assert maps == pytest.approx(expected, abs=1e-6)
 
 
 def test_tokens_are_places_without_the_class(model: ModuleClassifier, images: ImageList) -> None:
     maps = unit_maps(model, "tokens", images, np.array([1, 1]), np.array([0, 1]), quiet=True)
     expected = np.zeros((2, 4, 4))
-    expected[0, 0, 3] = expected[1, 3, 0] = 1
+    expected[0, 0, 3] = expected[1, 3, 0] = 1 / 16
     assert maps == pytest.approx(expected, abs=1e-6)
 
 

@@ -91,7 +91,7 @@ def test_tokens_are_laid_out_as_patches_and_a_first_token_is_left_out() -> None:
 
 def test_a_layer_without_places_before_it_has_no_map() -> None:
     module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 5))
-    with pytest.raises(ModelError, match="no layer before it has places"):
+    with pytest.raises(ModelError, match="has places in the picture: no map"):
         HeatMaps(_encoder(module), "1")
     with pytest.raises(ModelError, match="has no layer '9'"):
         HeatMaps(_encoder(module), "9")

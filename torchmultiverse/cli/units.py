@@ -52,9 +52,7 @@ class Asked:
     directions: Annotated[
         int | None, typer.Option(min=0, help="Random directions to compare with. Default: as many as units.")
     ] = None
-    limit: Annotated[
-        int | None, typer.Option(min=50, help="So many images at most, drawn at random. Default: all.")
-    ] = None
+    limit: Limit = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +103,6 @@ class Beyond:
         ),
     ] = 0
     engine: Engine = "builtin"
-    limit: Limit = None
 
 
 @analyze_group.command(

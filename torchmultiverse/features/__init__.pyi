@@ -1,3 +1,5 @@
+from .activation_maps import HeatMaps as HeatMaps
+from .activation_maps import resized_maps as resized_maps
 from .activation_maps import unit_maps as unit_maps
 from .cache import FeatureCache as FeatureCache
 from .encode import BatchSize as BatchSize
@@ -13,8 +15,6 @@ from .extract import text_vectors as text_vectors
 from .layers import LayerExtractor as LayerExtractor
 from .layers import last_of_trunk as last_of_trunk
 from .layers import layers_of as layers_of
-from .maps import HeatMaps as HeatMaps
-from .maps import resized_maps as resized_maps
 from .qscore import BAND as BAND
 from .qscore import EPSILON as EPSILON
 from .qscore import ActiveFeatures as ActiveFeatures
