@@ -110,5 +110,7 @@ def test_what_is_no_such_record_is_refused_by_place(text: str, said: str, tmp_pa
 
 
 def test_a_missing_record_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"holds no table\.json"):
+    with pytest.raises(DatasetError, match=r"holds no table\.json$"):
         _Table.load(tmp_path)
+    with pytest.raises(DatasetError, match=r"^there is no \S+/sets\.json$"):
+        _Table.load(tmp_path / "sets.json")

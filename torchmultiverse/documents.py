@@ -135,6 +135,8 @@ class Document(Record):
 
     file: ClassVar[str]
     former_files: ClassVar[tuple[str, ...]] = ()
+    made_by: ClassVar[str] = ""
+    """What an error adds where there is no such file: ``; it is made by '…'``."""
     version: ClassVar[int] = 1
 
     @classmethod
@@ -198,6 +200,9 @@ class Document(Record):
         path = cls.find(path) or path / cls.file if path.is_dir() else path
         try:
             data = read_json(path.read_bytes())
+        except FileNotFoundError:
+            whole = f"{folder} holds no {cls.file}" if Path(folder).is_dir() else f"there is no {folder}"
+            raise DatasetError(f"{whole}{cls.made_by}") from None
         except OSError as error:
             raise DatasetError(f"{folder} holds no {cls.file}: {error}") from None
         except ValueError as error:  # the latter of brackets within brackets

@@ -19,7 +19,7 @@ from torchmultiverse.analyze.held_out import HeldOutSplits, draw_splits
 from torchmultiverse.analyze.memorization import Memorization, MemorizationOptions, measure_memorization
 from torchmultiverse.analyze.object_removal import ObjectRemoval, load_boxes, remove_objects
 from torchmultiverse.analyze.options import RunOptions
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, QuestionError
 from torchmultiverse.models import ModelInfo, Preprocess
 from torchmultiverse.models.modules import ModuleEncoder
 from torchmultiverse.models.torch_tools import weights_hash
@@ -70,8 +70,10 @@ def test_sets_do_not_meet_and_are_known_again(folder: Path, tmp_path: Path) -> N
     (tmp_path / "other.json").write_text(json.dumps(other))
     with pytest.raises(DatasetError, match="divides another dataset"):
         HeldOutSplits.load_for(tmp_path / "other.json", pictures)
-    with pytest.raises(DatasetError, match="'class0' has 40 pictures, 61 are needed"):
+    with pytest.raises(DatasetError, match=r"'class0' has 40 pictures, 61 are needed: 2 × 30 for A and B \+ 1 public"):
         draw_splits(pictures, "label", 30)
+    with pytest.raises(QuestionError, match=r"41 are needed: 2 × 18 for A and B \+ 4 held out \+ 1 public"):
+        draw_splits(pictures, "label", 18, held_out=4)
 
 
 def test_crops_do_not_show_the_object(folder: Path) -> None:

@@ -178,6 +178,17 @@ def test_a_decoder_held_against_itself_differs_in_nothing(asked: ExperimentSetup
     assert [row.label for row in found.rows[:2]] == ["output", "sees, output"]
 
 
+def test_classes_are_of_the_usual_column_even_where_the_layer_tells_another_better(asked: ExperimentSetup) -> None:
+    one = asked.conditioned
+    noise = np.random.default_rng(0).choice(["Camel", "Zebra"], len(one.vectors))
+    columns = {"camera_yaw": one.features.columns["label"], "character_name": noise}
+    kept = ConditionedDecoder(
+        one.model, one.layer, one.features.__class__(**{**vars(one.features), "columns": columns}), one.decoder,
+        one.images, one.training_rows,
+    )  # fmt: skip
+    assert ExperimentSetup(kept, quiet=True).label == "character_name"
+
+
 def test_data_without_a_second_factor_cannot_answer_everything(asked: ExperimentSetup) -> None:
     one = asked.conditioned
     alone = {"label": one.features.columns["label"]}

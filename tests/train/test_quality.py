@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.errors import DatasetError, ModelError, SettingError
 from torchmultiverse.features import active_features, discriminative_features
 from torchmultiverse.models.ssl import network
 from torchmultiverse.train import EncoderTraining, train_encoder
@@ -120,14 +120,16 @@ def test_an_encoder_is_fine_tuned_and_a_run_that_was_interrupted_is_the_one_that
 
 def test_what_cannot_be_is_refused_before_the_folder_is_claimed(tmp_path: Path) -> None:
     data = shapes(32)
-    with pytest.raises(ModelError, match="name it with --from"):
+    with pytest.raises(SettingError, match="name it with --from"):
         train_encoder(data, tmp_path / "a", EncoderTraining(**SMALL, qscore=1e-4), quiet=True)
-    with pytest.raises(ModelError, match="qscore_epsilon does nothing without qscore=WEIGHT"):
+    with pytest.raises(SettingError, match="qscore_epsilon does nothing without qscore=WEIGHT"):
         train_encoder(data, tmp_path / "a", EncoderTraining(**SMALL, qscore_epsilon=3), quiet=True)
+    with pytest.raises(SettingError, match="epoch 99 is never reached; the training has 2"):
+        train_encoder(data, tmp_path / "a", EncoderTraining(**SMALL, keep=(0, 99)), quiet=True)
     how = EncoderTraining(**SMALL, qscore=1e-4)
     with pytest.raises(ModelError, match="negative features"):
         discriminative_of(np.full((4, 40), -1.0, np.float32), how)
-    with pytest.raises(ModelError, match="100% are never"):
+    with pytest.raises(ModelError, match="100 % are never"):
         discriminative_of(np.ones((4, 40), np.float32), how)
     with pytest.raises(DatasetError, match="more than 17 are needed"):
         discriminative_of(np.ones((4, 17), np.float32), how)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from torchmultiverse.analyze.membership import view_agreement
-from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.errors import DatasetError, ModelError, SettingError
 from torchmultiverse.features.extract import features_of
 from torchmultiverse.features.layers import layers_of
 from torchmultiverse.models import as_model, load_model
@@ -114,13 +114,20 @@ def test_an_encoder_is_the_start_of_another(tmp_path: Path) -> None:
     trunk = load_model(f"ssl:{train_encoder(data, tmp_path / 'bare', bare, start=source, **again)}")
     assert np.array_equal(trunk.encode_image([data.image(0)]), first.encode_image([data.image(0)]))
     wrong = tuning.changed(method="trex", head=(32, 8), backbone_width=2.0)
-    with pytest.raises(ModelError) as told:
+    with pytest.raises(SettingError) as told:
         train_encoder(data, tmp_path / "no", wrong, start=source, **again)
     for part in ("its backbone_width is 1.0, here it is 2.0", "its head is 32-16, here it is 32-8", "unit vectors"):
         assert part in str(told.value)
     assert not (tmp_path / "no").exists()
-    with pytest.raises(ModelError, match="holds no encoder"):
+    with pytest.raises(ModelError, match=r"holds no encoder that `ssl` trained: there is no config.json in it; one is"):
         train_encoder(data, tmp_path / "no", tuning, start=tmp_path, **again)
+    with pytest.raises(ModelError, match=r"there is no such folder; one is made by 'torchmultiverse train ssl DATA"):
+        train_encoder(data, tmp_path / "no", tuning, start=tmp_path / "nowhere", **again)
+    # What is not said is taken over from the encoder.
+    usual = EncoderTraining(method="supervised", epochs=0, batch_size=32)
+    fitted = load_model(f"ssl:{train_encoder(data, tmp_path / 'fitted', usual, start=source, **again)}")
+    assert fitted.info.weights_sha256 == first.info.weights_sha256
+    assert fitted.info.preprocess == first.info.preprocess
 
 
 def test_views_change_with_the_epoch_and_with_nothing_else() -> None:

@@ -32,7 +32,7 @@ from torchmultiverse.analyze.options import RunOptions
 from torchmultiverse.analyze.published import published_drawings
 from torchmultiverse.analyze.rcdm import sample
 from torchmultiverse.analyze.splits import GROUPS, factor_target
-from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.errors import DatasetError, SettingError
 from torchmultiverse.evaluation import plain
 from torchmultiverse.features import factor_names, features_of
 from torchmultiverse.models import load_model
@@ -152,7 +152,7 @@ def _chosen(encoder: str, epochs: Sequence[int]) -> list[tuple[int, str]]:
     """Return the epochs that were asked for, and their model strings."""
     kept, models = kept_checkpoints([encoder])
     if unknown := sorted(set(epochs) - set(kept)):
-        raise ModelError(f"{encoder} keeps no checkpoint of epoch {unknown[0]}; it has {', '.join(map(str, kept))}")
+        raise SettingError(f"{encoder} keeps no checkpoint of epoch {unknown[0]}; it has {', '.join(map(str, kept))}")
     return [(epoch, model) for epoch, model in zip(kept, models[0], strict=True) if not epochs or epoch in epochs]
 
 

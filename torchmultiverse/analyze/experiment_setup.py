@@ -18,11 +18,9 @@ from torchmultiverse.errors import QuestionError
 from torchmultiverse.features import LayerExtractor, factor_names
 from torchmultiverse.images import rgb
 from torchmultiverse.models import FloatArray
-from torchmultiverse.store import LABEL_COLUMNS
+from torchmultiverse.store import usual_label
 
 Pixels = NDArray[np.uint8]
-_READ = 0.25  # of what is above chance: read by a layer
-
 
 EPSILONS = (0.0, 0.01, 0.025, 0.05, 0.1, 0.25)
 """By how much of the range of a pixel pictures are changed to deceive."""
@@ -49,8 +47,8 @@ class ExperimentSetup:
         samples_per_image: images drawn of each vector.
         examples: pictures whose rows are kept.
         steps, sampler, seed: of sampling, and of all draws.
-        label: column of the classes; by default the animal or the label where the layer's vectors tell it, else the
-            factor that they tell best.
+        label: column of the classes; by default the usual one, `torchmultiverse.store.usual_label`, and without any
+            the factor that the layer's vectors tell best.
         quiet: show no bars.
         attack: how pictures are changed to deceive.
 
@@ -106,13 +104,15 @@ class ExperimentSetup:
         """The column of the classes."""
         if self._asked is not None:
             return self._asked
+        usual = usual_label(self.conditioned.features.columns)
+        if usual in self.codes:
+            return usual
         accuracies = {}
         for name, (codes, _) in self.codes.items():
             prediction = self.probes[name].probabilities(self.conditioned.vectors[self.rows]).argmax(1)
             chance = float(np.bincount(codes[self.rows]).max() / len(self.rows))
             accuracies[name] = (float((prediction == codes[self.rows]).mean()) - chance) / max(1 - chance, 1e-9)
-        usual = next((name for name in LABEL_COLUMNS if accuracies.get(name, 0.0) > _READ), None)
-        return usual or max(accuracies, key=lambda name: accuracies[name])
+        return max(accuracies, key=lambda name: accuracies[name])
 
     @cached_property
     def probes(self) -> Mapping[str, LinearProbe]:

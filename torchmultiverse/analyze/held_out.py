@@ -12,7 +12,7 @@ from pydantic import PlainSerializer, PlainValidator
 from typing_extensions import override
 
 from torchmultiverse.documents import Document
-from torchmultiverse.errors import DatasetError, QuestionError, nearest
+from torchmultiverse.errors import DatasetError, QuestionError, counted, nearest
 from torchmultiverse.store import ImageSet, columns_of, manifest_hash
 
 SPLITS = ("A", "B", "shared", "public", "held out")
@@ -40,6 +40,7 @@ class HeldOutSplits(Document):
     """
 
     file: ClassVar[str] = "sets.json"
+    made_by: ClassVar[str] = "; it is made by 'torchmultiverse data split DATA --out sets.json'"
     rows: Mapping[str, _Rows]
     label: str
     data_sha256: str
@@ -106,7 +107,13 @@ def draw_splits(
         wanted = {"A": per_class, "B": per_class, "shared": shared, "held out": held_out}
         least = sum(wanted.values()) + (public or 1)
         if len(mine) < least:
-            raise DatasetError(f"{label} '{level}' has {len(mine)} pictures, {least} are needed")
+            extra = "".join(
+                f" + {count} {name}" for name, count in (("shared", shared), ("held out", held_out)) if count
+            )
+            raise QuestionError(
+                f"{label} '{level}' has {counted(len(mine), 'picture')}, {least} are needed: "
+                f"2 × {per_class} for A and B{extra} + {public or 1} public"
+            )
         at = 0
         for name, count in wanted.items():
             parts[name].append(mine[at : at + count])

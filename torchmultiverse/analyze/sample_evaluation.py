@@ -34,7 +34,7 @@ from torchmultiverse.analyze.rcdm import interpolate, sample
 from torchmultiverse.analyze.splits import factor_target
 from torchmultiverse.documents import Document, EncodedImage
 from torchmultiverse.features import factor_names
-from torchmultiverse.store import LABEL_COLUMNS
+from torchmultiverse.store import usual_label
 
 Images = tuple[EncodedImage, ...]
 _PATHS = 3  # interpolations that are shown
@@ -136,7 +136,7 @@ def evaluate_samples(
     evaluator = one if options.evaluator is None else load_evaluator(options.evaluator, one.images, run)
     judged = seen if options.evaluator is None else evaluator.encode_pixels(flat)
     rest = one.training_rows if len(one.training_rows) else candidates
-    label = next((name for name in LABEL_COLUMNS if name in codes), next(iter(codes)))
+    label = usual_label({name: columns[name] for name in codes}) or next(iter(codes))
     return SampleEvaluation(
         config=asdict(one.decoder.config),
         dataset=one.features.dataset,

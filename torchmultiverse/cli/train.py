@@ -75,8 +75,8 @@ def ssl(
         str | None,
         typer.Option(
             "--from",
-            help="Folder of an encoder, or FOLDER@EPOCH, of the same backbone and head, whose weights are the first "
-            "ones: fine-tuning; with --head none its trunk alone. Default: random weights.",
+            help="Folder of an encoder, or FOLDER@EPOCH, whose weights are the first ones: fine-tuning; backbone, head "
+            "and size are its own, with --head none its trunk alone. Default: random weights.",
         ),
     ] = None,
 ) -> None:
@@ -88,6 +88,12 @@ def ssl(
     pictures = open_images(data)
     divided = None if splits is None else HeldOutSplits.load_for(splits, pictures)
     rows = None if divided is None else divided.seen_by(of)
+    count = len(pictures) if rows is None else len(rows)
+    if training.batch_size > max(count, EncoderTraining().batch_size):
+        say(
+            f"a batch of {training.batch_size:,} is more than the {count:,} pictures there are: all are one batch",
+            "dim",
+        )
     folder = train_encoder(pictures, out, training, label, rows, unseen=_classes(unseen), start=start)
     if divided is not None:  # so that what it memorized can be asked for without saying again what it saw
         (divided if of == "A" else divided.exchanged()).save(folder / "sets.json")

@@ -153,6 +153,12 @@ def load_ssl(rest: str) -> SslEncoder:
     try:
         config = read_json((folder / ENCODER_CONFIG).read_text(encoding="utf-8"))
         size, method = int(config["size"]), str(config["method"])
+    except FileNotFoundError:
+        what = f"there is no {ENCODER_CONFIG} in it" if folder.is_dir() else "there is no such folder"
+        raise ModelError(
+            f"{folder} holds no encoder that `ssl` trained: {what}; one is made by 'torchmultiverse train ssl DATA "
+            f"--out {folder.name or 'encoder'}'"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder} holds no encoder that `ssl` trained ({ENCODER_CONFIG}): {error}") from None
     module = tools.seeded(lambda: build_encoder(config))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import ModelError
+from torchmultiverse.errors import ModelError, SettingError
 from torchmultiverse.features import active_features, discriminative_features
 
 if TYPE_CHECKING:
@@ -73,17 +73,17 @@ def refuse_idle_scores(training: EncoderTraining, started: bool) -> None:
     """Refuse settings of the Q-Score that would do nothing, or cannot be.
 
     Raises:
-        ModelError: some are not at their defaults and there is no weight, or no trained encoder to begin with.
+        SettingError: some are not at their defaults and there is no weight, or no trained encoder to begin with.
     """
     if training.qscore:
         if not started:
-            raise ModelError(
+            raise SettingError(
                 f"qscore={training.qscore:g} improves an encoder that is trained already; name it with --from"
             )
         return
     for name, field in type(training).model_fields.items():
         if name.startswith("qscore_") and getattr(training, name) != field.default:
-            raise ModelError(f"{name} does nothing without qscore=WEIGHT, such as qscore=1e-4")
+            raise SettingError(f"{name} does nothing without qscore=WEIGHT, such as qscore=1e-4")
 
 
 def discriminative_of(vectors: NDArray[np.float32], training: EncoderTraining) -> NDArray[np.bool_]:
@@ -105,8 +105,9 @@ def discriminative_of(vectors: NDArray[np.float32], training: EncoderTraining) -
     activity = active_features(vectors, training.qscore_epsilon).activity()
     found = discriminative_features(activity, training.qscore_band, training.qscore_of)
     if not (found & (activity > 0)).any():
+        idle = 100 * float((activity == 0).mean())
         raise ModelError(
-            f"no feature of the {vectors.shape[1]} is discriminative: {float((activity == 0).mean()):.0%} are never "
+            f"no feature of the {vectors.shape[1]} is discriminative: {idle:.0f} % are never "
             f"{training.qscore_epsilon:g} standard deviations above the mean of a picture; a lower --qscore-epsilon, "
             "or --qscore-of live, may find some"
         )

@@ -37,7 +37,7 @@ from torchmultiverse.train.pairs import NEAR, check_pairs, neighbours_by
 from torchmultiverse.train.quality import LossTerms, QScoreTerms, discriminative_of, refuse_idle_scores
 from torchmultiverse.train.row_choice import levels_of, trained_rows
 from torchmultiverse.train.settings import COSINE, METHODS, SUPERVISED, EncoderTraining
-from torchmultiverse.train.starting import Start, start_from
+from torchmultiverse.train.starting import Start, start_from, taken_over
 
 if TYPE_CHECKING:
     import torch
@@ -422,7 +422,8 @@ def train_encoder(
         unseen: classes that training does not see, or how many, drawn from the seed: what is then read of them says
             how far the encoder carries. They are written into ``config.json``.
         start: folder of an encoder, or ``FOLDER@EPOCH``, whose trunk and head are the first weights: fine-tuning. With
-            no head in the settings its trunk alone. Its name and the hash of its weights are in ``config.json``.
+            no head in the settings its trunk alone. Backbone, head and size at their defaults are those of the encoder.
+            Its name and the hash of its weights are in ``config.json``.
 
     Returns:
         The folder.
@@ -435,8 +436,11 @@ def train_encoder(
     torch = tools.need("torch", "training an encoder", "ssl")
 
     training = training or EncoderTraining()
+    training = training if start is None else taken_over(start, training)
     refuse_idle(training)
     refuse_idle_scores(training, start is not None)
+    if never := [epoch for epoch in training.keep if epoch > training.epochs]:
+        raise SettingError(f"keep: epoch {never[0]} is never reached; the training has {training.epochs} (--epochs)")
     images = open_images(dataset)
     chosen = np.arange(len(images)) if rows is None else np.asarray(rows)
     columns = columns_of(images)

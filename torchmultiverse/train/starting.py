@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torchmultiverse.errors import ModelError
+from torchmultiverse.errors import ModelError, SettingError
 from torchmultiverse.json_text import read_json
 from torchmultiverse.models import ENCODER_CONFIG, load_model
 from torchmultiverse.train.settings import COSINE, EncoderTraining
@@ -70,12 +70,32 @@ def start_from(source: str | Path, training: EncoderTraining) -> Start:
     held = read_json((folder / ENCODER_CONFIG).read_text("utf-8"))
     wrong = _differences(held, training)
     if wrong:
-        raise ModelError(f"{place} cannot be the start of this training: " + "; ".join(wrong))
+        raise SettingError(f"{place} cannot be the start of this training: " + "; ".join(wrong))
     epoch = place.removeprefix(str(folder))
     return Start(
         folder.resolve().name + epoch, str(model.info.weights_sha256),
         {name: tensor.detach().cpu().clone() for name, tensor in model.module.state_dict().items()},
     )  # fmt: skip
+
+
+def taken_over(source: str | Path, training: EncoderTraining) -> EncoderTraining:
+    """Return settings in which backbone, head and size, where they are at their defaults, are those of an encoder.
+
+    Args:
+        source: see `start_from`, which refuses what is no encoder.
+        training: what is to be fine-tuned, and how.
+    """
+    place = str(source).removeprefix("ssl:")
+    files = (Path(one, ENCODER_CONFIG) for one in (place, place.rpartition("@")[0]) if one)
+    file = next((one for one in files if one.is_file()), None)
+    if file is None:
+        return training
+    held, fields = read_json(file.read_text("utf-8")), EncoderTraining.model_fields
+    same = {
+        name: held[name] for name in (*_BACKBONE, "head", "size")
+        if name in held and getattr(training, name) == fields[name].default
+    }  # fmt: skip
+    return training.changed(**same)
 
 
 def _differences(held: dict[str, Any], training: EncoderTraining) -> list[str]:
