@@ -73,7 +73,7 @@ def number(key: str, head: str | None = None, form: str = ",", unit: str = "coun
 def share(key: str, head: str | None = None, signed: bool = False, digits: int = 1) -> Column:
     """Return a column of shares, 0 to 1, or of their differences; people read percent or points, of so many digits."""
     unit = "difference of shares, -1 to 1" if signed else "share, 0 to 1"
-    return Column((key,), _head(key, head), lambda v: f"{100 * v:{'+' if signed else ''}.{digits}f}", unit)
+    return Column((key,), _head(key, head), lambda v: f"{100 * v:{'+' if signed else ''}z.{digits}f}", unit)
 
 
 def interval(key: str, head: str | None = None) -> Column:

@@ -237,6 +237,11 @@ def test_factors_that_pictures_keep_are_told_from_those_they_lose() -> None:
     assert found["texture"].low <= 0.3
     assert abs(found["texture"].retained) < 0.15
     assert min(one.real_accuracy for one in found.values()) > 0.95
+    # Real pictures and chance are those of the pictures that were drawn from, each once.
+    for name, levels in (("world", worlds), ("texture", textures)):
+        assert found[name].chance == np.bincount(levels[:100]).max() / 100
+        assert found[name].images == 100
+        assert (100 * found[name].real_accuracy) % 1 == pytest.approx(0, abs=1e-9)
 
 
 def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:

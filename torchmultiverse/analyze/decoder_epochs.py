@@ -218,7 +218,7 @@ def epochs_study(
     kept: list[dict[str, Cell]] = [
         {"factor": plain(factor.factor), "epoch": one.epoch, "seen in drawn pictures %": factor.accuracy,
          "low %": factor.low, "high %": factor.high, "in real ones %": factor.real_accuracy,
-         "chance %": factor.chance}
+         "chance %": factor.chance, "n": factor.images}
         for k in range(len(found[0].factors)) for one in found for factor in (one.factors[k],)
     ]  # fmt: skip
     trusted = [one.fidelity.hit1 >= _TRUSTED for one in found]
@@ -244,7 +244,8 @@ def epochs_study(
         ),
         Section(
             title="Which factors drawn pictures show", charts=(_factor_chart(found),), table=tuple(kept),
-            about="Share of drawn pictures in which the level of the real one is seen.",
+            about="Share of drawn pictures in which the level of the real one is seen; real ones and chance are of the "
+            "n pictures that were drawn from.",
         ),
         Section(
             title="Whether they can be trusted", charts=(_trust_chart(found),), table=tuple(table),

@@ -59,7 +59,7 @@ def factor_memory_study(memorization: Memorization) -> Study:
             "correction": "Holm over the factors, 5 %",
         },
         sections=(
-            _by_factor(found), *_by_layer(memorization.factors), _by_confidence(found), _controls(found),
+            _by_factor(found, last), *_by_layer(memorization.factors), _by_confidence(found), _controls(found, last),
             *published_sections("memory", "layers", "beyond", kind="dejavu"),
         ),
         notes=(*dict.fromkeys(notes), *_LIMITS), sources=SOURCES,
@@ -95,7 +95,7 @@ def _share(one: FactorMemory) -> str:
     return f"{100 * one.share:.1f} % [{100 * one.low:.1f}, {100 * one.high:.1f}]"
 
 
-def _by_factor(found: Sequence[FactorMemory]) -> Section:
+def _by_factor(found: Sequence[FactorMemory], layer: str) -> Section:
     bars = tuple(
         Bar(
             name=_plain(one.factor), value=one.share, low=one.low, high=one.high,
@@ -115,7 +115,8 @@ def _by_factor(found: Sequence[FactorMemory]) -> Section:
         })  # fmt: skip
     return Section(
         title="By factor",
-        about="Of how many pictures the factor of the removed object was remembered: the accuracy of the model that saw"
+        about=f"At {layer}. "
+        "Of how many pictures the factor of the removed object was remembered: the accuracy of the model that saw"
         " them minus that of the reference (DV_100), over what chance leaves open, so that factors of few and of many "
         "levels compare. Intervals are of groups that are drawn again.",
         charts=(BarChart(title="Remembered, by factor", y="share of pictures", bars=bars, chance=0.0),),
@@ -161,13 +162,14 @@ def _by_confidence(found: Sequence[FactorMemory]) -> Section:
     ]  # fmt: skip
     return Section(
         title="By confidence",
-        about="The score on the most confident p % of the answers, each model on its own: DV_20 is the number that is "
+        about=f"At {found[0].layer}. "
+        "The score on the most confident p % of the answers, each model on its own: DV_20 is the number that is "
         "usually quoted. Not divided by what chance leaves open.",
         table=tuple(table),
     )
 
 
-def _controls(found: Sequence[FactorMemory]) -> Section:
+def _controls(found: Sequence[FactorMemory], layer: str) -> Section:
     table: list[Mapping[str, Cell]] = []
     for one in found:
         held, controls = one.controls.held_out, one.controls
@@ -179,7 +181,8 @@ def _controls(found: Sequence[FactorMemory]) -> Section:
         })  # fmt: skip
     return Section(
         title="Controls",
-        about="The score on pictures that were not trained on is zero, the accuracy with shuffled labels is chance, and"
+        about=f"At {layer}. "
+        "The score on pictures that were not trained on is zero, the accuracy with shuffled labels is chance, and"
         " the models exchanged together with their pictures give the same score.",
         table=tuple(table),
     )

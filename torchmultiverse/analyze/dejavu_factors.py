@@ -39,7 +39,6 @@ RANGES = 8
 """Into which numbers of many levels are cut, with as many pictures in each."""
 _RAREST = 5  # public pictures of a level, below which too few neighbours could vote for it
 _GROUPS = 10  # below which an interval over groups means little
-_SHUFFLED = 10_000  # answers for which the public labels are shuffled again, up to 20 times
 _SETS = ("A", "B", "held out")
 
 
@@ -231,14 +230,13 @@ def _scored(
     models: int,
 ) -> tuple[DejaVu, Controls, dict[str, Any]]:
     """Return the score, the controls, and the sides, with ``paired`` where two answers stand for each picture."""
-    shuffles = int(np.clip(_SHUFFLED // len(question.targets["A"]), 1, 20))
     if models > 1:
         score, controls, sides = pair_scores(
-            near, question.targets, question.public, fractions, seed, question.groups, shuffles
+            near, question.targets, question.public, fractions, seed, question.groups
         )  # fmt: skip
         return score, controls, {"A": sides["A"], "B": sides["B"], "paired": True}
     score, controls, sides = single_scores(
-        near, question.targets, question.public, fractions, seed, question.backgrounds, question.groups, shuffles
+        near, question.targets, question.public, fractions, seed, question.backgrounds, question.groups
     )
     if question.backgrounds is not None:
         return score, controls, {"A": sides["A"], "paired": True}

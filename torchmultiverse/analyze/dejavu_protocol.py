@@ -30,6 +30,8 @@ from torchmultiverse.stats import Interval, Intervals
 Near = Mapping[str, Sequence[NearestRows]]
 """Nearest public pictures of the crops of each set, by each model."""
 
+_SHUFFLED = 10_000  # answers for which the public labels are shuffled again, up to 20 times
+
 
 class Controls(Record):
     """What must be near zero, or chance, if the score means what it says.
@@ -145,7 +147,6 @@ def pair_scores(
     fractions: Sequence[float] = FRACTIONS,
     seed: int = 0,
     groups: Mapping[str, NDArray[np.int64]] | None = None,
-    shuffles: int = 1,
 ) -> tuple[DejaVu, Controls, dict[str, InferencePair]]:
     """Score two models by neighbours that were found before, so that many questions cost one search.
 
@@ -153,7 +154,6 @@ def pair_scores(
         near: of both models, see `neighbours_of`.
         targets, labels, fractions, seed: as in `score_model_pair`.
         groups: of the pictures of each set, codes over all of them: they are resampled together.
-        shuffles: of the public labels, whose mean accuracy is the control.
     """
     answers = {name: [infer_from(found, targets[name], labels) for found in both] for name, both in near.items()}
     sides = {"A": InferencePair(*answers["A"]), "B": InferencePair(*answers["B"][::-1])}
@@ -166,7 +166,7 @@ def pair_scores(
         own = None if groups is None else [groups["held out"]]
         held = dejavu_scores([sides["held out"]], classes, (1.0,), seed, groups=own).at(1.0)
     exchanged = dejavu_scores([sides["B"], sides["A"]], classes, (1.0,), seed, resamples=1).at(1.0).score
-    return found, _controls(held, exchanged, near["A"][0], targets["A"], labels, seed, shuffles), sides
+    return found, _controls(held, exchanged, near["A"][0], targets["A"], labels, seed), sides
 
 
 def score_model(
@@ -210,7 +210,6 @@ def single_scores(
     seed: int = 0,
     background_inference: Mapping[str, Inference] | None = None,
     groups: Mapping[str, NDArray[np.int64]] | None = None,
-    shuffles: int = 1,
 ) -> tuple[DejaVu, Controls, dict[str, InferencePair]]:
     """Score one model by neighbours that were found before; see `score_model` and `pair_scores`.
 
@@ -244,7 +243,7 @@ def single_scores(
         found = dejavu_scores([side], classes, fractions, seed, groups=mine)
         control = dejavu_scores([rest], classes, (1.0,), seed, groups=None if rest_of is None else [rest_of]).at(1.0)
         sides = {"A": side, "held out": rest}
-    return found, _controls(control, found.at(1.0).score, near["A"][0], targets["A"], labels, seed, shuffles), sides
+    return found, _controls(control, found.at(1.0).score, near["A"][0], targets["A"], labels, seed), sides
 
 
 def _controls(
@@ -254,12 +253,12 @@ def _controls(
     targets: NDArray[np.int64],
     labels: NDArray[np.int64],
     seed: int,
-    shuffles: int,
 ) -> Controls:
     """Return the controls, with how often neighbours are right when the public labels are shuffled.
 
     Pictures that have most neighbours in common are right or wrong together: one shuffle of few pictures says little.
     """
+    shuffles = int(np.clip(_SHUFFLED // len(targets), 1, 20))
     rng = np.random.default_rng(seed)
     shuffled = [infer_from(near, targets, rng.permutation(labels)).correct.mean() for _ in range(shuffles)]
     frequency = np.bincount(labels) / len(labels)

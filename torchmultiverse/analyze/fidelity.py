@@ -83,9 +83,10 @@ class FactorFidelity(Record):
         factor: column.
         accuracy, low, high: fraction of drawn pictures in which a classifier sees the level of the picture that they
             were drawn from, vectors being resampled.
-        real_accuracy: the same classifier on real pictures: what it can see at all.
-        chance: of the most frequent level.
+        real_accuracy: the same classifier on the real pictures that were drawn from: what it can see at all.
+        chance: of the most frequent level among these.
         probe_accuracy: what a probe reads from the vectors themselves; not a number where none was given.
+        images: real pictures that all this is of; 0 in records that do not say.
     """
 
     factor: str
@@ -95,6 +96,7 @@ class FactorFidelity(Record):
     real_accuracy: float
     chance: float
     probe_accuracy: float
+    images: int = 0
 
     @property
     def retained(self) -> float:
@@ -114,8 +116,9 @@ def factor_fidelity(
     """Return, for each factor, whether drawn pictures have the level of the pictures that they were drawn from.
 
     Args:
-        real: features of real pictures in which factors are seen, (N, D), of any good model; half of them train the
-            classifiers, a quarter chooses their penalty and a quarter says what they can see.
+        real: features of real pictures in which factors are seen, (N, D), of any good model. Half of them train the
+            classifiers and a quarter chooses their penalty, of those that were not drawn from as far as there are
+            enough; nothing is said of drawn pictures whose real one was learnt.
         codes: levels of real pictures, (N,).
         drawn: features of drawn pictures by the same model, (Q, D).
         rows: which real picture each was drawn from, (Q,).
@@ -124,21 +127,25 @@ def factor_fidelity(
         groups: of drawn pictures that are not independent, for intervals, (Q,); those of one vector by default.
     """
     order = np.random.default_rng(seed).permutation(len(real))
-    train, validation, test = np.split(order, [len(order) // 2, 3 * len(order) // 4])
+    order = order[np.argsort(np.isin(order, rows), kind="stable")]  # what was drawn from last: it is asked for
+    train, validation, rest = np.split(order, [len(order) // 2, 3 * len(order) // 4])
+    asked = np.isin(rows, rest)
+    groups = np.unique((rows if groups is None else groups)[asked], return_inverse=True)[1]
+    drawn, rows = drawn[asked], rows[asked]
+    test = np.unique(rows)
     intervals, found = Intervals(seed), []
-    groups = np.unique(rows if groups is None else groups, return_inverse=True)[1]
     for factor, levels in codes.items():
         both = np.concatenate([real[test], drawn])
         data = ProbeData(real[train], real[validation], both, levels[train], levels[validation], int(levels.max()) + 1)
         prediction = logistic(data, np.random.default_rng(seed)).prediction
         correct = (prediction[len(test) :] == levels[rows]).astype(float)
         low, high, _ = intervals.of_mean(correct, groups)
-        chance = float(np.bincount(levels[rows]).max() / len(rows))
+        chance = float(np.bincount(levels[test]).max() / len(test))
         seen = float((prediction[: len(test)] == levels[test]).mean())
         found.append(
             FactorFidelity(
                 factor=factor, accuracy=float(correct.mean()), low=low, high=high, real_accuracy=seen, chance=chance,
-                probe_accuracy=(probe_accuracy or {}).get(factor, float("nan")),
+                probe_accuracy=(probe_accuracy or {}).get(factor, float("nan")), images=len(test),
             )
         )  # fmt: skip
     return found

@@ -170,7 +170,7 @@ def percent(value: float) -> str:
 
 def interval(value: float, low: float, high: float) -> str:
     """Return a share and its interval in points."""
-    return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    return f"{100 * value:z.1f} [{100 * low:z.1f}, {100 * high:z.1f}]"
 
 
 def p_value(value: float) -> str:

@@ -27,9 +27,9 @@ from torchmultiverse.cli.output import check_image_file, place, print_table, sav
 from torchmultiverse.cli.output import factor as factor_column
 from torchmultiverse.cli.study_out import ROWS, finish
 from torchmultiverse.cli.train import Decoding
-from torchmultiverse.tables import Table, interval, share
+from torchmultiverse.tables import Table, interval, number, share
 
-_SHOWN = (factor_column(), interval("drawn"), share("real"), share("probe"), share("chance"))
+_SHOWN = (factor_column(), interval("drawn"), share("real"), share("probe"), share("chance"), number("images"))
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def score(
     rows = Table(_SHOWN)
     for one in found.factors:
         drawn = (one.accuracy, one.low, one.high)
-        rows.add(one.factor, drawn, one.real_accuracy, one.probe_accuracy, one.chance)
+        rows.add(one.factor, drawn, one.real_accuracy, one.probe_accuracy, one.chance, one.images)
     print_table(rows)
     say(found.fidelity.summary)
     quality = found.quality

@@ -76,7 +76,7 @@ def leaderboard_rows(result: Result, pool: bool = True) -> list[LeaderboardRow]:
 
 def percent(value: float) -> str:
     """Return an accuracy as people read it."""
-    return f"{100 * value:.1f}"
+    return f"{100 * value:z.1f}"
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def _text(name: str, value: Any, small: bool) -> str:
     if value is None:
         return "–"
     if name.endswith("%"):
-        return f"{100 * value:.1f}"
+        return f"{100 * value:z.1f}"
     if isinstance(value, float):
         return f"{value:,.2f}" if not small or abs(value) >= 0.01 or value == 0 else f"{value:.2g}"
     return f"{value:,}"

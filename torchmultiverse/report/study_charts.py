@@ -67,10 +67,12 @@ def number(value: float, percent: bool) -> str:
 
     >>> number(0.1234, True), number(1234.5, False), number(0.01234, False)
     ('12.3', '1,234', '0.0123')
+    >>> number(-0.0001, True), number(-0.0, False)
+    ('0', '0')
     """
     if percent:
-        return f"{100 * value:.1f}".removesuffix(".0")
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+        return f"{100 * value:z.1f}".removesuffix(".0")
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:z.3g}"
 
 
 def _range(values: Sequence[float], percent: bool) -> tuple[float, float]:

@@ -144,9 +144,9 @@ def error_section(
     tests, accuracy = len(wrong), float((~wrong).mean())
     asked = f"{plain(answers.label)}, {len(answers.levels)} classes; grouped by {plain(answers.by) or 'nothing'}"
     about = (
-        f"A logistic probe of this layer ({asked}) is right about {accuracy:.0%} of {tests:,} test pictures (chance "
-        f"{1 / len(answers.levels):.0%}). Each unit adds its activation times its weight to the answer; the {FIRST} "
-        "that add most carry it. Share: how often they detect a value of the factor, in wrong answers and in right "
+        f"A logistic probe of this layer ({asked}) is right about {100 * accuracy:.0f} % of {tests:,} test pictures "
+        f"(chance {100 / len(answers.levels):.0f} %). Each unit adds its activation times its weight to the answer; "
+        f"the {FIRST} that add most carry it. Share: how often they detect a value of the factor, in wrong answers and in right "
         f"ones ({int(wrong.sum())} and {int((~wrong).sum())}); p is corrected for the number of factors (Holm). A "
         "factor that is in more wrong answers than right ones is what the model takes for the class."
     )
