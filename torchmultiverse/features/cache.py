@@ -342,7 +342,7 @@ def _name(digests: NDArray[np.void], arrays: NDArray[Any]) -> str:
     """Return the name of a file by what it holds."""
     found = hashlib.sha256(digests.tobytes())
     for start in range(0, len(arrays), FLUSH):  # a memory map is not read whole at once
-        found.update(np.ascontiguousarray(arrays[start : start + FLUSH]))
+        found.update(np.ascontiguousarray(arrays[start : start + FLUSH]).data)
     return found.hexdigest()[:24]
 
 
