@@ -86,9 +86,7 @@ def _levels_shared(values: NDArray[Any], codes: NDArray[np.int64], any_class: bo
     return int((np.bincount(pairs[:, 0]) >= (2 if any_class else codes.max() + 1)).sum())
 
 
-def cells_of(
-    columns: Mapping[str, NDArray[Any]], rows: NDArray[np.int64], factors: Sequence[str]
-) -> NDArray[np.int64]:
+def cells_of(columns: Mapping[str, NDArray[Any]], rows: NDArray[np.int64], factors: Sequence[str]) -> NDArray[np.int64]:
     """Return the number of the combination of factors that each of some rows shows, (N,); 0 of no factors."""
     if not factors:
         return np.zeros(len(rows), np.int64)

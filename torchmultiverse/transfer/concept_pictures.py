@@ -212,10 +212,16 @@ def concept_data(
             "column that says which by --group."
         )
     groups = np.arange(len(rows)) if by == "rows" else np.unique(columns[by][rows].astype(str), return_inverse=True)[1]
-    cells = cells_of(columns, rows, held.factors) if held is not None and held.factors else None
-    pictures = _parts(levels, labels, groups, cells, seed, by)
     mine = {one: values[rows] for one, values in columns.items()}
+    pictures = _parts(levels, labels, groups, _cells(mine, held), seed, by)
     return ConceptData(name, levels, rows, mine, labels, pictures, by, tuple(shared), held, tuple(notes))
+
+
+def _cells(columns: Mapping[str, NDArray[Any]], held: EqualPictures | None) -> NDArray[np.int64] | None:
+    """Return the combination of factors that each picture shows, where such are held equal."""
+    if held is None or not held.factors:
+        return None
+    return cells_of(columns, np.arange(len(held.rows)), held.factors)
 
 
 def _parts(
