@@ -200,5 +200,6 @@ def test_the_headline_has_the_sign_of_the_table_and_says_what_is_not_sure() -> N
         )  # fmt: skip
         study = layer_study(found, (), Intervals(), CorruptedLayerOptions("fog", (1,)))
         gap = study.sections[1].table[0]["minus the last layer %"]
-        assert f"; {100 * float(gap or 0):+.1f} points [" in study.headline
+        assert f"; chosen minus last {100 * float(gap or 0):+.1f} points [" in study.headline
         assert ("no layer is surely better" in study.headline) is unsure
+        assert ("is best read at first" in study.headline) is not unsure
