@@ -87,7 +87,8 @@ def test_the_one_factor_that_was_remembered_is_called(both: bool) -> None:
     if both:
         targets = {name: np.unique(columns["texture"], return_inverse=True)[1][rows[name]] for name in rows}
         mine = {name: targets[name] for name in ("A", "B", "held out")}
-        alone = score_model_pair(models[0], models[1], mine, targets["public"], k=30)[0]
+        alone, controls, _ = score_model_pair(models[0], models[1], mine, targets["public"], k=30)
+        assert controls.shuffled_accuracy == texture.controls.shuffled_accuracy
         assert alone.at(1.0).score == texture.score.at(1.0).score
         assert texture.controls.swapped_score == pytest.approx(alone.at(1.0).score, abs=1e-12)
 

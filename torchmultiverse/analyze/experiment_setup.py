@@ -105,7 +105,7 @@ class ExperimentSetup:
         if self._asked is not None:
             return self._asked
         usual = usual_label(self.conditioned.features.columns)
-        if usual in self.codes:
+        if usual is not None and usual in self.codes:
             return usual
         accuracies = {}
         for name, (codes, _) in self.codes.items():

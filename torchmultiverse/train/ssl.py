@@ -435,12 +435,7 @@ def train_encoder(
     """
     torch = tools.need("torch", "training an encoder", "ssl")
 
-    training = training or EncoderTraining()
-    training = training if start is None else taken_over(start, training)
-    refuse_idle(training)
-    refuse_idle_scores(training, start is not None)
-    if never := [epoch for epoch in training.keep if epoch > training.epochs]:
-        raise SettingError(f"keep: epoch {never[0]} is never reached; the training has {training.epochs} (--epochs)")
+    training = _settled(training or EncoderTraining(), start)
     images = open_images(dataset)
     chosen = np.arange(len(images)) if rows is None else np.asarray(rows)
     columns = columns_of(images)
@@ -479,6 +474,16 @@ def train_encoder(
     _save(folder / "model.pt", module)
     loop.finish()
     return folder
+
+
+def _settled(training: EncoderTraining, start: str | Path | None) -> EncoderTraining:
+    """Return settings with what follows from the start; refuse those that would do nothing, or cannot be."""
+    training = training if start is None else taken_over(start, training)
+    refuse_idle(training)
+    refuse_idle_scores(training, start is not None)
+    if never := [epoch for epoch in training.keep if epoch > training.epochs]:
+        raise SettingError(f"keep: epoch {never[0]} is never reached; the training has {training.epochs} (--epochs)")
+    return training
 
 
 def _write_tables(folder: Path, losses: Sequence[float], terms: Sequence[LossTerms]) -> None:

@@ -146,9 +146,9 @@ def error_section(
     about = (
         f"A logistic probe of this layer ({asked}) is right about {100 * accuracy:.0f} % of {tests:,} test pictures "
         f"(chance {100 / len(answers.levels):.0f} %). Each unit adds its activation times its weight to the answer; "
-        f"the {FIRST} that add most carry it. Share: how often they detect a value of the factor, in wrong answers and in right "
-        f"ones ({int(wrong.sum())} and {int((~wrong).sum())}); p is corrected for the number of factors (Holm). A "
-        "factor that is in more wrong answers than right ones is what the model takes for the class."
+        f"the {FIRST} that add most carry it. Share: how often they detect a value of the factor, in wrong answers and "
+        f"in right ones ({int(wrong.sum())} and {int((~wrong).sum())}); p is corrected for the number of factors "
+        "(Holm). A factor that is in more wrong answers than right ones is what the model takes for the class."
     )
     if not wrong.any():
         return Section(title="Wrong answers, explained", about=about + " No answer is wrong: there is nothing to say.")
