@@ -82,7 +82,7 @@ class MinimalPairsProtocol(Protocol):
         found = [task for asked in self.tasks if (task := self._task(asked, columns)) is not None]
         if not found:
             if self._no_split(columns):
-                there = ", ".join(np.unique(columns["split"].astype(str)).tolist())
+                there = ", ".join(np.unique(columns["split"].astype(str)).tolist()) or "none"
                 raise DatasetError(
                     f"protocol '{self.name}': no picture is of split '{self.split}', all are of {there}; a spec says "
                     "which scenes are of a split, and render --limit takes the first scenes alone"
