@@ -17,6 +17,7 @@ from torchmultiverse.scenes import level_words
 from torchmultiverse.stats import MIN_CLUSTERS, Intervals, Paired
 from torchmultiverse.store import ImageSet
 from torchmultiverse.study import (
+    COMMONEST,
     Bar,
     BarChart,
     Cell,
@@ -544,7 +545,8 @@ def _groups(results: ConceptResults) -> str:
 def _limits(results: ConceptResults) -> list[str]:
     notes = [
         "Seen means that the concept is among those of --seen. Whether a model trained on the web saw a class, nobody "
-        "knows: its levels are of distance from the seen set, not of novelty."
+        "knows: its levels are of distance from the seen set, not of novelty.",
+        COMMONEST,
     ]
     if results.data.levels.seen_name == "imagenet1k":
         notes.append(
