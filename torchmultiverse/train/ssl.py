@@ -479,6 +479,7 @@ def train_encoder(
 def _settled(training: EncoderTraining, start: str | Path | None) -> EncoderTraining:
     """Return settings with what follows from the start; refuse those that would do nothing, or cannot be."""
     training = training if start is None else taken_over(start, training)
+    training.refuse_idle()
     refuse_idle(training)
     refuse_idle_scores(training, start is not None)
     if never := [epoch for epoch in training.keep if epoch > training.epochs]:
