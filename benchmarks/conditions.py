@@ -7,7 +7,8 @@ A condition that a world does not have has no row; regions have a sheet of their
 
 Sheets for people who do not know: strips of one condition each, in an order drawn at random, the levels of each strip
 as well. The answers, ``{"1": {"name": "rain", "order": [3, 1, 2, 4], "right": true}}`` (positions in the strip from the
-lowest level to the highest; ``right`` is the judgement of whoever knows the key), are scored: the share of strips that are named, and the mean rank correlation (Spearman) of the levels.
+lowest level to the highest; ``right`` is the judgement of whoever knows the key), are scored: the share of strips that
+are named, and the mean rank correlation (Spearman) of the levels.
 
     python benchmarks/conditions.py --blind 1 --out /tmp/blind
     python benchmarks/conditions.py --score answers.json --out /tmp/blind

@@ -221,6 +221,47 @@ def test_pictures_are_held_equal_and_divided_by_world() -> None:
     assert len(free.rows) == len(data.rows) + 8 * (len(set(data.labels)) - 1)
 
 
+def test_a_hard_look_does_not_tilt_a_level() -> None:
+    """Tested on other shares of a hard look, levels that are equal would silently differ."""
+    looks = ("photo", "sketch", "toy")
+    rows = [{"label": name, "folder_2": look} for name in ANIMALS for look in looks for _ in range(7)]
+    images = ImageList([Image.new("RGB", (4, 4))] * len(rows), rows, name="looks")
+    for seed in range(3):
+        data = concept_data(images, OPTIONS.classes, seed=seed)
+        assert (data.by, data.equal is not None and data.equal.factors) == ("rows", ("folder_2",))
+        shown = codes_of(data.columns["folder_2"])
+        features = np.eye(16, dtype=np.float32)[codes_of(data.labels)]
+        features[shown == 1] = np.eye(16)[15]  # of a sketch nothing is told
+        results = probe_levels({"m": features}, data, replace(OPTIONS, appearance=False), quiet=True)
+        tested = []
+        for level in data.levels.levels:
+            pictures = data.pictures[level.name]
+            pairs = pictures.codes[pictures.test] * 3 + shown[pictures.rows[pictures.test]]
+            tested += np.bincount(pairs, minlength=3 * pictures.classes).reshape(-1, 3).tolist()
+        assert tested == [tested[0]] * len(tested), "the same looks of every class"
+        assert sum(tested[0]) == 5  # a quarter of 21
+        assert set(tested[0]) == {1, 2}
+        levels = [results.score("m", level.name).accuracy for level in data.levels.levels]
+        assert len(levels) == 2
+        assert levels[0] == levels[1] < 1
+        by_factor = next(one for one in concept_study(results).sections if one.title == "By factor").table
+        for level in data.levels.levels:
+            cells = [line[f"{level.name}, n"] for line in by_factor]
+            assert sum(cells) == 5 * len(level.concepts), "n of a cell is of one level"
+            assert cells == [n * len(level.concepts) for n in tested[0]]
+
+
+def test_looks_are_held_out_alike_of_groups_too() -> None:
+    rng = np.random.default_rng(0)
+    codes, assets = np.repeat(np.arange(4), 60), np.arange(240) // 6
+    cells = np.tile([0, 0, 0, 1, 1, 1] * 5 + [2] * 30, 4)  # five assets of two looks, five of a third
+    for _ in range(5):
+        out = held_out(codes, assets, 0.2, rng, cells)
+        assert out is not None
+        assert not set(assets[out]) & set(assets[~out])
+        assert [np.bincount(cells[out & (codes == k)]).tolist() for k in range(4)] == [[3, 3, 6]] * 4
+
+
 def test_a_factor_of_which_classes_share_too_little_is_let_go() -> None:
     rng = np.random.default_rng(0)
     columns = {"a": rng.integers(0, 3, 400).astype(str).astype(object), "b": rng.integers(0, 99, 400)}

@@ -42,6 +42,8 @@ def test_folders_make_a_ladder_that_is_kept_and_becomes_a_page(tmp_path: Path) -
         assert set(runs[0].factors) <= {"light", "camera_yaw", "scale"}
     study = ladder_study(found)
     assert study.headline.startswith("On turned ")
+    assert study.facts["of them trained on"] == 0
+    assert not any("among the training pictures" in note for note in study.notes)
     assert "'poses'" in study.headline
     study.save(tmp_path)
     assert Study.load(tmp_path).headline == study.headline
@@ -77,6 +79,28 @@ def test_rows_of_a_dataset_make_a_ladder_with_each_group_left_out(tmp_path: Path
     with pytest.raises(DatasetError, match=r"step 'narrow' has \d .* With --narrow 0\.\d+ held factors keep"):
         climb(source, target, tmp_path, QUICK, narrow, QUIET)
     assert "Which factor's widening pays" in [section.title for section in ladder_study(found).sections]
+
+
+def test_target_pictures_that_were_trained_on_are_told(tmp_path: Path) -> None:
+    folders = {}
+    for number, name in enumerate(("narrow", "poses")):
+        for k, image in enumerate(glyphs(8, FREE[name], number, classes=3).iter_images()):
+            path = tmp_path / name / f"glyph{k // 8}" / f"{k}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            image.save(path)
+        folders[name] = tmp_path / name
+    copied = tmp_path / "copied"  # other names, the same bytes
+    for k, path in enumerate(sorted((tmp_path / "poses").rglob("*.png"))):
+        other = copied / path.parent.name / f"copy{k}.png"
+        other.parent.mkdir(parents=True, exist_ok=True)
+        other.write_bytes(path.read_bytes())
+    options = LadderOptions(seeds=1, unseen=0, budget=18)  # six of eight pictures of a class are trained on
+    found = climb(folders, copied, tmp_path / "out", QUICK, options, QUIET)
+    assert found.learnt == {"narrow": 0, "poses": 18}
+    study = ladder_study(found)
+    assert study.notes[0].startswith("18 of 24 target pictures are among the training pictures (by step: narrow 0, ")
+    assert study.facts["of them trained on"] == 18
+    assert study.notes[0][:50] in write_report(study, tmp_path / "out").read_text()
 
 
 def test_an_encoder_with_a_projector_can_climb(tmp_path: Path) -> None:

@@ -117,7 +117,9 @@ class Evaluator(ABC):
 
     def _rows(self) -> NDArray[np.int64]:
         """Return every row that some accepted task is about, ascending."""
-        return np.unique(np.concatenate([np.zeros(0, np.int64), *(task.rows for task in self._accepted)]))
+        return np.flatnonzero(
+            np.bincount(np.concatenate([np.zeros(0, np.int64), *(task.rows for task in self._accepted)]))
+        )
 
 
 class _Encoding(Evaluator):
@@ -145,7 +147,8 @@ class _Encoding(Evaluator):
     def _images(self, rows: NDArray[np.int64]) -> Images:
         """Return the vectors of some rows; those of all accepted tasks are made at once."""
         if self._known is None or not _within(rows, self._known[0]):
-            every = np.union1d(self._rows(), rows).astype(np.int64)
+            own = self._rows()
+            every = own if _within(rows, own) else np.union1d(own, rows).astype(np.int64)
             self._known = every, Images(self.outputs.of_images(self.model, self.output, self._encode(), every))
         every, images = self._known
         same = len(rows) == len(every) and bool((rows == every).all())

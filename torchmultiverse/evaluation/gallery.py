@@ -39,13 +39,14 @@ def chosen_rows(rows: pa.Table, per_group: int = PER_GROUP) -> Iterator[dict[str
     """
     plain = rows.filter(pc.equal(rows["scope"], "plain"))
     keys = ["model", "task", "metric"]
+    margins, rights = plain["margin"].to_numpy(), plain["correct"].to_numpy()
+    captions = encoded(plain["label"]).indices.to_numpy()
     for group in plain.group_by(keys, use_threads=False).aggregate([]).to_pylist():
         mask = pc.equal(plain[keys[0]], group[keys[0]])
         for key in keys[1:]:
             mask = pc.and_(mask, pc.equal(plain[key], group[key]))
-        some = plain.filter(mask)
-        margin, correct = some["margin"].to_numpy(), some["correct"].to_numpy()
-        labels = encoded(some["label"]).indices.to_numpy()
+        some = np.flatnonzero(mask.to_numpy())  # three columns are read, not all
+        margin, correct, labels = margins[some], rights[some], captions[some]
         for right in (True, False):
             candidates = np.flatnonzero(correct == 1 if right else correct == 0)
             seen: set[int] = set()
@@ -53,7 +54,7 @@ def chosen_rows(rows: pa.Table, per_group: int = PER_GROUP) -> Iterator[dict[str
                 row = candidates[place]
                 if labels[row] not in seen:
                     seen.add(int(labels[row]))
-                    yield some.slice(int(row), 1).to_pylist()[0]
+                    yield plain.slice(int(some[row]), 1).to_pylist()[0]
                     if len(seen) == per_group:
                         break
 

@@ -33,7 +33,7 @@ class TextVectors:
 
     def of(self, texts: Sequence[str]) -> FloatArray:
         """Return the vectors of some captions, (len(texts), D)."""
-        return self.vectors[[self._place[text] for text in texts]]
+        return self.vectors[np.fromiter(map(self._place.__getitem__, texts), np.int64, len(texts))]
 
 
 class Outputs:

@@ -57,10 +57,10 @@ def load_protocol(name: str | Path) -> Protocol:
     path = Path(name)
     if path.suffix == ".json":
         return _read(path)
-    shipped, others = _shipped(), _plugins()
+    shipped = _shipped()
     if str(name) in shipped:
         return _read(shipped[str(name)])
-    if str(name) in others:
+    if str(name) in (others := _plugins()):
         return _instance(others[str(name)])
     raise SpecError(f"unknown protocol '{name}'.{nearest(str(name), protocols())}")
 
@@ -127,9 +127,9 @@ def _read(path: Path) -> Protocol:
 
 def _kind(path: Path, kind: Any) -> type[Protocol]:
     """Return the subclass that reads a kind of protocol file: one of the package, or a plug-in's of that name."""
-    others = _plugins()
     if isinstance(kind, str) and kind in KINDS:
         return KINDS[kind]
+    others = _plugins()  # looked for on disk, among all packages
     found = load_plugin(others[kind], "protocol", SpecError) if isinstance(kind, str) and kind in others else None
     if isinstance(found, type) and issubclass(found, Protocol):
         return found

@@ -118,12 +118,13 @@ class _Table:
             raise DatasetError(f"SPAR needs the columns {', '.join(COLUMNS)}; {', '.join(missing)} missing")
         self.w, self.c1, self.c2, self.p1, self.p2, self.t1, self.t2 = (columns[name] for name in COLUMNS)
         # Objects of a class are one answer: which of its variants it is, nobody can say.
-        self.c1, self.c2 = (np.array([said_name(name) for name in names], object) for names in (self.c1, self.c2))
+        said = {name: said_name(name) for name in {*self.c1.tolist(), *self.c2.tolist()}}
+        self.c1, self.c2 = (np.array([said[name] for name in c.tolist()], object) for c in (self.c1, self.c2))
         self.count = (self.c1 != BLANK).astype(int) + (self.c2 != BLANK)
         self.single = np.where(self.c1 != BLANK, self.c1, self.c2)
         self.single_position = np.where(self.c1 != BLANK, self.p1, self.p2)
         self.worlds = tuple(sorted(set(self.w)))
-        self.animals = tuple(sorted((set(self.c1) | set(self.c2)) - {BLANK}))
+        self.animals = tuple(sorted({*said.values()} - {BLANK}))
         first = self.c1 <= self.c2
         self.pairs = np.where(first, self.c1, self.c2) + "|" + np.where(first, self.c2, self.c1)
         # What else varies (camera, light): two empty pictures that differ in nothing else are one picture.
@@ -348,7 +349,7 @@ def _candidates(definition: SparTask, table: _Table, example: _CaptionSlots) -> 
         case "unordered pairs":
             return [_CaptionSlots(c1=one, c2=two) for one, two in combinations_with_replacement(animals, 2)]
         case "ordered pairs":
-            return [example._replace(c1=one, c2=two) for one, two in permutations(animals, 2)]
+            return [_CaptionSlots(example.w, one, two, *example[3:]) for one, two in permutations(animals, 2)]
 
 
 def _negatives(definition: SparTask, truths: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,11 +35,11 @@ def summarise(scored: Sequence[TaskOutcome], intervals: Intervals) -> Iterator[d
                 count = n if clusters is None else int(np.count_nonzero(np.bincount(clusters)))
                 yield {
                     **name, "factor": factor, "level": level, "n": n, "clusters": count, "candidates": candidates,
-                    "correct": float(values.sum()), **_accuracy(float(values.mean()), interval), "chance": chance,
+                    "correct": (correct := float(values.sum())), **_accuracy(correct / n, interval), "chance": chance,
                 }  # fmt: skip
                 if factor == "all" and any(item.in_average for item in items) and not number:
-                    own = np.array([f"{task}:{i}" for i in range(n)], dtype=object)
-                    parts.append((values, own if clusters is None else _names(members)))
+                    own = _names(members) if clusters is not None else [f"{task}:{i}" for i in range(n)]
+                    parts.append((values, np.asarray(own, object)))
                     chances.append(chance)
     if len(parts) > 1:
         yield _average(parts, chances, intervals)
@@ -60,7 +60,7 @@ def _average(
     return {
         "task": AVERAGE, "setting": "all", "scope": "plain", "metric": "mean", "factor": "all", "level": "all",
         "n": sum(len(values) for values, _ in parts),
-        "clusters": len(coded(np.concatenate([clusters for _, clusters in parts]))[0]),
+        "clusters": len({name for _, clusters in parts for name in clusters.tolist()}),
         "candidates": 0,
         "correct": float(sum(values.sum() for values, _ in parts)),
         **_accuracy(accuracy, intervals.of_average(parts)),
@@ -136,17 +136,27 @@ def _cells(members: Sequence[TaskOutcome], known: _Levels) -> Iterator[_Cell]:
 def row_parts(scored: Sequence[TaskOutcome], ids: NDArray[Any]) -> Iterator[dict[str, Any]]:
     """Yield the per-picture outcomes of each task, columns of ``result.ROWS`` but for the model."""
     names = pa.array(ids, pa.string())
+    known: dict[int, tuple[Any, pa.Array]] = {}  # of rows and of clusters, which several tasks share
+
+    def once(values: NDArray[Any], made: Callable[[NDArray[Any]], pa.Array]) -> pa.Array:
+        if id(values) not in known:  # they are kept, so that their number is no other's
+            known[id(values)] = values, made(values)
+        return known[id(values)][1]
+
     for item in scored:
+        rows, clusters = item.task.rows, item.task.clusters
         yield {
             "task": item.task.name,
             "setting": item.task.setting or "all",
             "scope": item.task.scope,
             "metric": item.metric,
-            "index": item.task.rows,
-            "scene_id": words(item.task.rows, names),
+            "index": rows,
+            "scene_id": once(rows, lambda some: words(some, names)),
             "label": item.labels,
             "prediction": item.predictions,
-            "cluster": "" if item.task.clusters is None else item.task.clusters,
+            "cluster": ""
+            if clusters is None
+            else once(clusters, lambda some: pa.array(some, pa.string()).dictionary_encode()),
             "margin": item.outcome.margin,
             "confidence": item.outcome.confidence,
             "correct": item.outcome.correct,

@@ -15,9 +15,10 @@ import io
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,8 @@ FLUSH = 2048
 """Vectors that wait at most before they are written."""
 PIXEL_LIMIT = 10 * 2**30
 """Bytes that decoded pictures take at most; 224 × 224 pixels are 150 kB a picture."""
+_MOST_AT_ONCE = 8  # threads that hash and copy: memory is not faster with more
+_T = TypeVar("_T")
 _COMPUTE = ("torch", "torchvision", "open_clip_torch", "timm", "transformers", "pillow", "numpy")
 
 
@@ -191,11 +194,12 @@ class CachedArrays:
     def missing(self, digests: NDArray[np.void]) -> NDArray[np.int64]:
         """Return the positions of pictures that have no array here, each picture once, in their order."""
         self._refresh()
-        _, first = np.unique(_sortable(digests), return_index=True)
         while True:
-            at, known = self._find(digests[first])
-            if self._sound(np.unique(self._place[at[known], 0])):
-                return np.asarray(np.sort(first[~known]), np.int64)
+            at, known = self._find(digests)
+            if self._sound(_numbers(self._place[at[known], 0])):
+                lost = np.flatnonzero(~known)
+                _, first = np.unique(_sortable(digests[lost]), return_index=True)
+                return np.asarray(lost[np.sort(first)], np.int64)
 
     def get(self, digests: NDArray[np.void]) -> NDArray[Any]:
         """Return arrays that are all there, as `missing` says, (N, …)."""
@@ -206,14 +210,17 @@ class CachedArrays:
         if not known.all():
             raise DatasetError(f"{self.folder}: {(~known).sum()} of {len(digests)} arrays that were there are gone")
         part, row = self._place[at].T
-        unique = len(np.unique(at)) == len(at)
+        unique = int(np.bincount(at).max()) == 1
         out = np.empty((len(digests), *self._parts[0].shape[1:]), self._dtype)
-        for number in np.unique(part):
+
+        def copy(number: int) -> None:
             mine = np.flatnonzero(part == number)
             rows = row[mine]
             order = np.argsort(rows)  # memory is read in its own order
             whole = len(rows) == len(self._parts[number])  # of a part that is asked for once, all of it
             out[mine[order]] = self._parts[number][:] if whole and unique else self._parts[number][rows[order]]
+
+        _at_once(copy, _numbers(part).tolist())  # each writes rows of its own
         return out
 
     def _find(self, digests: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -226,15 +233,15 @@ class CachedArrays:
 
     def _sound(self, parts: NDArray[np.int64]) -> bool:
         """Return whether parts hold what their names say; forget those that do not."""
-        new = [name for name in (self._names[number] for number in parts) if name not in self._checked]
-        damaged = []
-        for name in new:
-            number = self._names.index(name)
-            digests = _load(self.folder / name)
-            if digests is not None and _name(digests, self._parts[number]) == name.partition(".")[0]:
-                self._checked.add(name)
-            else:
-                damaged.append(name)
+
+        def sound(number: int) -> bool:
+            digests, name = _load(self.folder / self._names[number]), self._names[number]
+            return digests is not None and _name(digests, self._parts[number]) == name.partition(".")[0]
+
+        new = [number for number in parts.tolist() if self._names[number] not in self._checked]
+        held = list(zip([self._names[number] for number in new], _at_once(sound, new), strict=True))
+        self._checked.update(name for name, whole in held if whole)
+        damaged = [name for name, whole in held if not whole]
         for name in damaged:
             self._discard(name)
         if damaged:
@@ -300,6 +307,20 @@ def chunks(positions: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         yield positions[start : start + FLUSH]
 
 
+def _at_once(function: Callable[[int], _T], numbers: Sequence[int]) -> list[_T]:
+    """Return what a function gives for each of some numbers; hashes and copies of several parts are made at once."""
+    workers = min(len(numbers), os.cpu_count() or 1, _MOST_AT_ONCE)
+    if workers < 2:
+        return [function(number) for number in numbers]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(function, numbers))
+
+
+def _numbers(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return which small numbers occur, ascending."""
+    return np.flatnonzero(np.bincount(values))
+
+
 def _adapter(model: Model) -> str:
     return model.adapter if isinstance(model, HasAdapterName) else type(model).__qualname__
 
@@ -321,7 +342,7 @@ def _name(digests: NDArray[np.void], arrays: NDArray[Any]) -> str:
     """Return the name of a file by what it holds."""
     found = hashlib.sha256(digests.tobytes())
     for start in range(0, len(arrays), FLUSH):  # a memory map is not read whole at once
-        found.update(arrays[start : start + FLUSH].tobytes())
+        found.update(np.ascontiguousarray(arrays[start : start + FLUSH]).data)
     return found.hexdigest()[:24]
 
 

@@ -144,7 +144,7 @@ def text_vectors(
     model: ImageTextModel, texts: Sequence[str], quiet: bool = False, cache: FeatureCache | None = None
 ) -> tuple[list[str], FloatArray]:
     """Return every caption once, sorted, and their vectors, (K, D), from the cache where they were there before."""
-    unique = sorted(set(texts))
+    unique = sorted(dict.fromkeys(texts))  # runs that are in order are sorted faster than a set
     encoder = cache.outputs(model, "text") if cache is not None else None
 
     def encode(part: NDArray[np.int64]) -> FloatArray:

@@ -86,6 +86,14 @@ def _levels_shared(values: NDArray[Any], codes: NDArray[np.int64], any_class: bo
     return int((np.bincount(pairs[:, 0]) >= (2 if any_class else codes.max() + 1)).sum())
 
 
+def cells_of(columns: Mapping[str, NDArray[Any]], rows: NDArray[np.int64], factors: Sequence[str]) -> NDArray[np.int64]:
+    """Return the number of the combination of factors that each of some rows shows, (N,); 0 of no factors."""
+    if not factors:
+        return np.zeros(len(rows), np.int64)
+    levels = [np.unique(columns[name][rows].astype(str), return_inverse=True)[1] for name in factors]
+    return np.asarray(np.unique(np.stack(levels, 1), axis=0, return_inverse=True)[1].reshape(-1), np.int64)
+
+
 def equal_pictures(
     columns: Mapping[str, NDArray[Any]], labels: NDArray[Any], rows: NDArray[np.int64], factors: Sequence[str],
     rng: np.random.Generator,
@@ -104,19 +112,16 @@ def equal_pictures(
     """
     codes = np.unique(labels.astype(str), return_inverse=True)[1]
     fewest = int(np.bincount(codes).min())
-    levels = {name: np.unique(columns[name][rows].astype(str), return_inverse=True)[1] for name in factors}
+    levels = {name: len(np.unique(columns[name][rows].astype(str))) for name in factors}
     left = list(factors)
     while True:
-        cells = (
-            np.unique(np.stack([levels[name] for name in left], 1), axis=0, return_inverse=True)[1].reshape(-1)
-            if left else np.zeros(len(rows), np.int64)
-        )  # fmt: skip
+        cells = cells_of(columns, rows, left)
         counts = np.zeros((codes.max() + 1, cells.max() + 1), np.int64)
         np.add.at(counts, (codes, cells), 1)
         least = counts.min(0)
         if not left or least.sum() >= max(1, _ENOUGH * fewest):
             break
-        left.remove(max(left, key=lambda name: (levels[name].max(), name)))
+        left.remove(max(left, key=lambda name: (levels[name], name)))
     order = rng.permutation(len(rows))
     pair = codes[order] * (cells.max() + 1) + cells[order]
     ranked = np.argsort(pair, kind="stable")

@@ -22,7 +22,7 @@ from torchmultiverse.transfer.concept_classes import (
     read_synsets,
     seen_synsets,
 )
-from torchmultiverse.transfer.concept_factors import EqualPictures, equal_pictures, shared_factors
+from torchmultiverse.transfer.concept_factors import EqualPictures, cells_of, equal_pictures, shared_factors
 from torchmultiverse.transfer.concept_levels import SEEN, ConceptLevels, make_levels
 from torchmultiverse.transfer.concept_probes import TESTED, ClassPictures, group_column, held_out
 from torchmultiverse.transfer.wordnet import WordNet, read_nouns, shipped_wordnet
@@ -212,18 +212,26 @@ def concept_data(
             "column that says which by --group."
         )
     groups = np.arange(len(rows)) if by == "rows" else np.unique(columns[by][rows].astype(str), return_inverse=True)[1]
-    pictures = _parts(levels, labels, groups, seed, by)
     mine = {one: values[rows] for one, values in columns.items()}
+    pictures = _parts(levels, labels, groups, _cells(mine, held), seed, by)
     return ConceptData(name, levels, rows, mine, labels, pictures, by, tuple(shared), held, tuple(notes))
 
 
+def _cells(columns: Mapping[str, NDArray[Any]], held: EqualPictures | None) -> NDArray[np.int64] | None:
+    """Return the combination of factors that each picture shows, where such are held equal."""
+    if held is None or not held.factors:
+        return None
+    return cells_of(columns, np.arange(len(held.rows)), held.factors)
+
+
 def _parts(
-    levels: ConceptLevels, labels: NDArray[Any], groups: NDArray[np.int64], seed: int, by: str
-) -> dict[str, ClassPictures]:
+    levels: ConceptLevels, labels: NDArray[Any], groups: NDArray[np.int64], cells: NDArray[np.int64] | None, seed: int,
+    by: str,
+) -> dict[str, ClassPictures]:  # fmt: skip
     """Return the pictures of each level; the groups that are asked about are the same for all levels."""
     names = np.unique(labels.astype(str))
     codes = np.searchsorted(names, labels.astype(str))
-    out = held_out(codes, groups, TESTED, np.random.default_rng((seed, 1)))
+    out = held_out(codes, groups, TESTED, np.random.default_rng((seed, 1)), cells)
     if out is None:
         raise DatasetError(
             f"groups of '{by}' cannot be divided so that every class is learnt and asked about; choose another --group"

@@ -122,8 +122,9 @@ def _single(values: NDArray[Any], codes: NDArray[np.int64]) -> bool:
 
 
 def held_out(
-    codes: NDArray[np.int64], groups: NDArray[np.int64], fraction: float, rng: np.random.Generator
-) -> NDArray[np.bool_] | None:
+    codes: NDArray[np.int64], groups: NDArray[np.int64], fraction: float, rng: np.random.Generator,
+    cells: NDArray[np.int64] | None = None,
+) -> NDArray[np.bool_] | None:  # fmt: skip
     """Return which pictures are held out, whole groups at a time, some of each class and never all of one; or ``None``.
 
     Groups of one class, such as assets, are drawn class by class; groups that classes share, such as worlds, are held
@@ -134,6 +135,9 @@ def held_out(
         groups: (N,).
         fraction: of the pictures that is held out, about.
         rng: draws the groups.
+        cells: combination of factors of each picture, (N,), of which each class has as many. Then as many of each are
+            held out of each class, or, of groups of several pictures, about as many as whole groups allow; the share of
+            a combination differs from the fraction by less than a picture.
 
     >>> codes, worlds = np.repeat([0, 1], 6), np.tile([0, 1, 2], 4)
     >>> int(held_out(codes, worlds, 0.3, np.random.default_rng(0)).sum())
@@ -143,6 +147,8 @@ def held_out(
     pairs = np.unique(np.stack([groups, codes], 1), axis=0)
     count = int(codes.max()) + 1
     if len(pairs) == groups.max() + 1:  # each group is of one class
+        if cells is not None:
+            return _balanced(codes, groups, fraction, rng, np.unique(cells, return_inverse=True)[1])
         class_of = pairs[:, 1]
         out = np.zeros(len(pairs), bool)
         for code in range(count):
@@ -162,6 +168,37 @@ def held_out(
         if len(np.unique(codes[mine])) == count == len(np.unique(codes[~mine])):
             return np.asarray(mine)
     return None
+
+
+def _balanced(
+    codes: NDArray[np.int64], groups: NDArray[np.int64], fraction: float, rng: np.random.Generator,
+    cells: NDArray[np.int64],
+) -> NDArray[np.bool_] | None:  # fmt: skip
+    """Return which pictures are held out, by groups of one class, with about the same share of each cell."""
+    count = int(cells.max()) + 1
+    # One order of cells and one start for all classes: where these have as many of each cell, as many are held out.
+    order, start = rng.permutation(count), rng.random()
+    out = np.zeros(len(codes), bool)
+    for code in range(int(codes.max()) + 1):
+        mine = np.flatnonzero(codes == code)
+        names, members = np.unique(groups[mine], return_inverse=True)
+        if len(names) < 2:
+            return None
+        wanted = min(max(1, round(fraction * len(names))), len(names) - 1)
+        if len(names) == len(mine):
+            mine = rng.permutation(mine)
+            mine = mine[np.argsort(order[cells[mine]], kind="stable")]
+            # Every n/k-th picture: of a cell of m, m k/n rounded down or up.
+            passed = np.floor(np.arange(len(mine) + 1) * wanted / len(mine) + start)
+            out[mine[np.diff(passed) > 0]] = True
+            continue
+        shown = np.zeros((len(names), count))
+        np.add.at(shown, (members, cells[mine]), 1)
+        goal = shown.sum(0) * wanted / len(names)
+        draws = [rng.permutation(len(names))[:wanted] for _ in range(_TRIES)]
+        best = min(draws, key=lambda drawn: float(np.abs(shown[drawn].sum(0) - goal).sum()))
+        out[mine[np.isin(members, best)]] = True
+    return out
 
 
 @dataclass(frozen=True)

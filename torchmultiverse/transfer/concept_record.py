@@ -396,7 +396,7 @@ def _by_factor(results: ConceptResults) -> Iterator[Section]:
             title="By factor",
             about=(
                 f"Accuracy on the test pictures that show each value of a factor, by level: of {results.baseline} in "
-                "colours, of all models in the table. Intervals are over classes."
+                "colours, of all models in the table. Intervals are over classes; n are the test pictures of one cell."
             ),
             charts=tuple(charts), table=tuple(table),
         )  # fmt: skip
@@ -412,13 +412,15 @@ def _factor_line(results: ConceptResults, model: str, shown: NDArray[np.bool_], 
         here = shown[pictures.rows[pictures.test]]
         if not here.any():
             line |= dict.fromkeys((f"{level.name} %", f"{level.name}, low %", f"{level.name}, high %"))
+            line |= {f"{level.name}, n": 0}
             continue
         probed = results.score(model, level.name, results.most).probed
         right = probed.correct[here]
         low, high = class_interval(right, pictures.codes[pictures.test][here], None, intervals.of_mean)
         line |= {f"{level.name} %": float(right.mean()), f"{level.name}, low %": low, f"{level.name}, high %": high}
-        count += int(here.sum())
-    return line | {"pictures": count} if count else {}
+        line |= {f"{level.name}, n": len(right)}
+        count += len(right)
+    return line if count else {}
 
 
 def _classes(levels: ConceptLevels) -> Section:

@@ -23,7 +23,6 @@ from torchmultiverse.store import (
     dataset_name,
     factor_table,
     label_column,
-    manifest_hash,
     open_images,
 )
 from torchmultiverse.train import SMALL, EncoderTraining
@@ -33,6 +32,7 @@ from torchmultiverse.transfer.ladder_groups import Plan, group_of, grouped, plan
 from torchmultiverse.transfer.ladder_rows import LEAST, Pool, check_enough, draw, most_per_class
 from torchmultiverse.transfer.ladder_runs import Step, StepRun, check_classes, is_done, run_of
 from torchmultiverse.transfer.ladder_scenes import folder_name, frame_of, rendered_step, step_spec
+from torchmultiverse.transfer.ladder_shared import shared_pictures, told_shared
 from torchmultiverse.transfer.ladder_target import Target, make_target
 
 _FEW = 20
@@ -91,6 +91,7 @@ class Ladder:
         recipe: of training.
         shared: whether all trainings of a step have the same pictures.
         notes: what could not be.
+        learnt: how many of the target's pictures of trained classes each step was trained on, by its name.
     """
 
     plans: tuple[Plan, ...]
@@ -106,6 +107,7 @@ class Ladder:
     recipe: Recipe
     shared: bool
     notes: tuple[str, ...]
+    learnt: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,7 @@ def climb(
         steps, groups, classes, notes = _of_folders(source, goal, options, run)
     else:
         steps, groups, classes, notes = _of_dataset(open_images(source), goal, options, run)
+    learnt = shared_pictures(steps, classes.target)
     runs = _climbed(steps, classes, recipe, folder, options, run)
     first = steps[0]
     if (few := len(first.rows(0).train) // len(classes.trained)) < _FEW:
@@ -162,7 +165,7 @@ def climb(
         tuple(step.plan for step in steps), groups, runs, classes.target, tuple(classes.trained),
         tuple(classes.unseen), tuple(classes.unmatched), _source_name(source), dataset_name(goal),
         len(first.rows(0).train) // len(classes.trained) // first.plan.times, recipe, len(first.drawn) == 1,
-        (*notes, *classes.target.notes),
+        (*told_shared(learnt, len(classes.target.seen)), *notes, *classes.target.notes), learnt,
     )  # fmt: skip
 
 
@@ -267,8 +270,6 @@ def _of_dataset(images: ImageSet, goal: ImageSet, options: LadderOptions, run: R
         remedy = pool.remedy(plans, options.narrow, max(per_class, LEAST))
         check_enough(per_class, most, options.budget, count, f"{remedy}; or use another --budget")
     masks = pool.masks(plans, options.narrow)
-    if manifest_hash(images) == manifest_hash(goal):
-        notes.append("the target is the dataset that is trained on: pictures of both are the same")
     steps = []
     for plan in plans:
         drawn = tuple(
