@@ -128,7 +128,8 @@ def _lines(kind: Kind) -> list[dict[str, Cell]]:
                 "IoU": _known(held_out.overlap),
                 "pictures (other half)": held_out.inside, "AUROC where searched": unit.areas[0] if known else None,
                 "best single value": _known(held_out.single), "false-discovery rate": unit.q,
-                "monosemanticity": float(alike), "detector": _told(kind, kind.detects(unit)), "explained": _told(kind, kind.explained(unit)),
+                "monosemanticity": float(alike), "detector": _told(kind, kind.detects(unit)),
+                "explained": _told(kind, kind.explained(unit)),
             }
         )  # fmt: skip
     return found
