@@ -69,5 +69,5 @@ def test_empty_folders_of_classes_are_said_to_be_empty(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
     (tmp_path / "cat" / ".DS_Store").touch()
-    with pytest.raises(DatasetError, match="there are no pictures in .*, nor in the folders below it \\('cat, dog'\\)"):
+    with pytest.raises(DatasetError, match=r"there are no pictures in .*, nor in the folders below it \('cat, dog'\)"):
         open_images(tmp_path)
