@@ -28,6 +28,12 @@ Cell = Annotated[str | int | float | None, BeforeValidator(_cell)]
 Number = Annotated[float, BeforeValidator(_cell)]
 """Of a chart; finite."""
 
+COMMONEST = (
+    "Chance is the commonest answer: what always giving the most frequent answer of the test pictures gets right (its "
+    "share of them); of equally frequent answers it is one over their number."
+)
+"""What chance is of questions that a probe or classifier is asked; see docs/glossary.md."""
+
 
 def interval_columns(columns: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Return the columns of the two ends of an interval, by the column that it is of.

@@ -92,6 +92,15 @@ def p_value(key: str = "p", head: str | None = None) -> Column:
     return Column((key,), _head(key, head), lambda v: "< 0.001" if v < 0.001 else f"{v:.3f}", "probability, 0 to 1")
 
 
+def column_in_words(name: str) -> str:
+    """Return a column's name as people say it; that of deeper folders stays as options take it.
+
+    >>> column_in_words("world_name"), column_in_words("folder_2")
+    ('world name', 'folder_2')
+    """
+    return name if name.removeprefix("folder_").isdecimal() else name.replace("_", " ")
+
+
 def _head(key: str, head: str | None) -> str:
     return key.replace("_", " ") if head is None else head
 

@@ -317,3 +317,15 @@ def test_all_of_them_train_save_and_show(tmp_path: Path) -> None:
     swept = settings_grid(data, tmp_path / "grid", options, SMALL.changed(epochs=2, optimizer="sgd"), run)
     assert "learning_rate=1e9 is left out" in " ".join(swept.notes)
     assert swept.facts["settings"] == 3
+
+
+def test_of_equal_values_no_correlation_is_told() -> None:
+    """It was told as 0 [-1, 1] with p 1, as if that had been measured."""
+    study = grid([0.5] * 5, [0.3] * 5)
+    line = study.sections[0].table[0]
+    assert [line[name] for name in ("correlation", "low", "high", "p of equal spreads")] == [None] * 4
+    assert line["trunk, spread %"] == 0
+    assert "correlation undefined (equal at all settings)" in study.headline
+    line = grid([0.5] * 5, [0.1, 0.3, 0.5, 0.7, 0.9]).sections[0].table[0]
+    assert line["correlation"] is None
+    assert line["p of equal spreads"] is not None

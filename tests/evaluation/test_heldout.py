@@ -14,8 +14,14 @@ from PIL import Image
 from planted import ANIMALS, draw
 
 from torchmultiverse.errors import DatasetError, SettingError
-from torchmultiverse.evaluation.heldout import held_out, held_out_split
-from torchmultiverse.evaluation.heldout_grid import held_out_grid, held_out_questions, held_out_study
+from torchmultiverse.evaluation.heldout import HeldOutResult, _lost, held_out, held_out_split
+from torchmultiverse.evaluation.heldout_grid import (
+    HeldOutCell,
+    HeldOutQuestion,
+    held_out_grid,
+    held_out_questions,
+    held_out_study,
+)
 from torchmultiverse.report import write_report
 from torchmultiverse.store import ImageList
 from torchmultiverse.train.settings import SMALL, ClassifierTraining, classifier_training
@@ -114,3 +120,34 @@ def test_a_grid_is_kept_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         held_out_questions(data, ["world_name"], counts=[4])
     with pytest.raises(DatasetError, match="nothing is held out"):
         held_out_questions(data, ["world_name"])
+
+
+def _cell(name: str, held: float, control: float, lost: tuple[float, float, float]) -> HeldOutCell:
+    result = HeldOutResult("world_name", ("x",), 0, 60, 40, 1.0, held, 0.0, 0.92, control, 0.0, 0.93, {}, *lost, 0.25)
+    return HeldOutCell(HeldOutQuestion("world_name", ("x",), name), result)
+
+
+def test_a_difference_whose_interval_includes_0_is_no_loss() -> None:
+    """20 against 21 % in intervals of nearly all that is possible was told as what loses most."""
+    unsure = _cell("Arena", 0.2, 0.21, (0.01, -0.3, 0.32))
+    study = held_out_study([unsure], ImageList([], []), SMALL)
+    assert study.headline.startswith("No loss is shown: the largest difference is that of ")
+    assert "control minus held-out +1 points [-30, +32]" in study.headline
+    (line,) = study.sections[0].table
+    assert (line["chance %"], line["accuracy on training images %"]) == (0.25, 1.0)
+    assert (line["control minus held-out, low %"], line["control minus held-out, high %"]) == (-0.3, 0.32)
+    sure = _cell("Snow", 0.3, 0.9, (0.6, 0.4, 0.8))
+    headline = held_out_study([unsure, sure], ImageList([], []), SMALL).headline
+    assert headline.startswith("A loss is shown for")
+    assert "Snow alone" in headline
+
+
+def test_a_loss_is_taken_on_the_same_pictures_over_whole_animals() -> None:
+    labels = np.repeat(np.arange(8), 5)
+    differences = (np.random.default_rng(0).random(40) < 0.5).astype(float)
+    mean, low, high = _lost(differences, labels)
+    assert mean == differences.mean()
+    assert 0 < low < mean < high < 1
+    mean, low, high = _lost(np.ones(10), np.repeat([3, 7], 5))
+    assert mean == 1
+    assert np.isnan([low, high]).all()  # of two animals nothing is said

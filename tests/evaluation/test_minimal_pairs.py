@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from torchmultiverse.errors import DatasetError
-from torchmultiverse.evaluation import evaluate
+from torchmultiverse.evaluation import evaluate, minimal_protocol
 from torchmultiverse.evaluation.composition_record import composition_study
 from torchmultiverse.evaluation.minimal_pairs import MinimalTask
 from torchmultiverse.evaluation.registry import load_protocol
@@ -126,5 +126,8 @@ def test_known_models() -> None:
 def test_what_cannot_be_asked_is_told() -> None:
     with pytest.raises(DatasetError, match="no two pictures differ in one thing alone"):
         load_protocol("minimal_pairs").compile({"label": np.array(["a", "b"], object)})
+    columns = {"character_name": np.array(["a", "b"], object), "split": np.array(["train", "train"], object)}
+    with pytest.raises(DatasetError, match=r"no picture is of split 'test', all are of train; .*render --limit"):
+        minimal_protocol("minimal_pairs", "test").compile(columns)
     with pytest.raises(ValidationError, match="either factor or exchange"):
         MinimalTask(task="t", title="T", caption="a {character_name}")

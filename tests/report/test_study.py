@@ -14,7 +14,7 @@ import pytest
 from pydantic import ValidationError
 
 from torchmultiverse.report import load_record, write_report
-from torchmultiverse.report.study_charts import drawn, ticks
+from torchmultiverse.report.study_charts import _RIGHT, _WIDTH, drawn, ticks
 from torchmultiverse.study import Bar, BarChart, Heatmap, LineChart, Point, ScatterChart, Section, Series, Study
 
 
@@ -143,3 +143,14 @@ def line(*places: str | float, log: bool = False) -> LineChart:
 def test_what_cannot_be_shown_is_refused(made: Any, said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         made()
+
+
+def test_scatters_of_shares_end_at_0_and_100() -> None:
+    """An axis of accuracies ran to 110 %."""
+    points = tuple(Point(x=x, y=y, label=f"{x}") for x, y in ((0.7, 0.75), (1.0, 0.98)))
+    svg = str(drawn(ScatterChart(title="t", x="a", y="b", series=(Series(name="s", points=points),), percent_x=True,
+                                 percent_y=True, diagonal=True)))  # fmt: skip
+    assert max(x for x, _ in marks(svg)) == pytest.approx(_WIDTH - _RIGHT - 6)
+    assert "100" in heights(svg)
+    assert "105" not in svg
+    assert "110" not in heights(svg)

@@ -136,6 +136,8 @@ def test_who_is_left_out() -> None:
     assert ranked == {"cat", "owl", "mug", "thing", "Crow 2"} - set(found.unused)
     with pytest.raises(DatasetError, match="too few for 3 levels of 2; 1 more is above a seen class"):
         make_levels(classes, ["dog"], toy, 3)
+    with pytest.raises(DatasetError, match=r"0 classes were not seen .* --seen says what the model learnt"):
+        make_levels({"dog": "dog", "pet": "pet"}, ["dog"], toy)
     with pytest.raises(DatasetError, match="no synset"):
         make_levels({"x": "nowhere"}, ["dog"], toy, 1)
 

@@ -22,7 +22,7 @@ from torchmultiverse.train import fourier  # noqa: E402
 from torchmultiverse.transfer import FourierChange, FourierOptions, fourier_study, read_spectra  # noqa: E402
 from torchmultiverse.transfer.fourier_images import changed_images, swapped_images  # noqa: E402
 from torchmultiverse.transfer.fourier_page import headline, published  # noqa: E402
-from torchmultiverse.transfer.fourier_reading import draw_pairs, swap_of  # noqa: E402
+from torchmultiverse.transfer.fourier_reading import FourierReading, Sensitivity, Share, draw_pairs, swap_of  # noqa: E402
 from torchmultiverse.transfer.tasks import task_of  # noqa: E402
 
 SIDE = 16
@@ -162,3 +162,12 @@ def test_published_gains_are_between_four_tenths_and_one_and_a_third() -> None:
     gains = [row["fourier"] - row["base"] for row in published()["pretraining"]]
     assert min(gains) == pytest.approx(0.4)
     assert max(gains) == pytest.approx(1.3)
+
+
+def test_why_fewer_pictures_are_asked_about_than_changed_is_said() -> None:
+    """24 pictures were asked for, and n was 16 and 11 without a word."""
+    share = Share(0.5, 0.2, 0.8)
+    lines = tuple(Sensitivity(name, "phase", "all", 0.0, share, 0.5, n, n) for name, n in (("a", 16), ("b", 11)))
+    found = FourierReading("m", "d", (), lines, (), (), {"pictures changed": 24, "cut": 0.1})
+    (note,) = (one for one in fourier_study(found, reference=False).notes if one.startswith("24 pictures are changed"))
+    assert "did not learn from, 11 to 16 by factor (n)" in note

@@ -122,6 +122,12 @@ def test_a_target_of_other_classes_is_refused_and_unmatched_ones_are_told(tmp_pa
     other = ImageList([Image.new("RGB", (24, 24))] * 4, [{"label": name} for name in ("cup", "cup", "jug", "jug")])
     with pytest.raises(DatasetError, match=r"shares 0 classes .*--label-map"):
         climb(folders, other, tmp_path, QUICK, LadderOptions(seeds=1), QUIET)
+    rows = [{"label": "far", "kind": f"glyph{k}"} for k in range(4)]
+    renamed = ImageList([Image.new("RGB", (24, 24))] * 4, rows)
+    with pytest.raises(DatasetError, match=r"--label-map .*, or --target-label kind, which has some of them"):
+        climb(folders, renamed, tmp_path, QUICK, LadderOptions(seeds=1), QUIET)
+    with pytest.raises(DatasetError, match=r"no step 'wrlds'.*Did you mean 'worlds'"):
+        climb(mixed(40, 3), other, tmp_path, QUICK, LadderOptions(seeds=1, steps=("narrow", "wrlds")), QUIET)
     named = LadderOptions(seeds=1, budget=18, unseen=0, label_map={"cup": "glyph0", "jug": "glyph1"})
     found = climb(folders, other, tmp_path, QUICK, named, QUIET)
     assert found.target.common.tolist() == [0, 1]

@@ -185,3 +185,14 @@ def test_encoders_say_themselves_which_classes_they_did_not_see(tmp_path: Path) 
         measure_transfer([f"ssl:{one}"], rest, "colour", ["label"], ["red"], run=run)
     with pytest.raises(DatasetError, match="trained without different classes"):
         measure_transfer([f"ssl:{one}", f"ssl:{two}"], data, "colour", ["label"], run=run)
+
+
+def test_counts_of_a_line_belong_together() -> None:
+    """59 test pictures of 106 groups stood in one line: pictures of the class, groups of all the other tasks."""
+    data, _ = world()
+    plane = measure_transfer(models()[:1], data, "character_name", ["camera_yaw"], run=RunOptions(quiet=True))
+    (line,) = plane_study(plane, reference=False).sections[0].table
+    assert line["n"] == len(plane.training.parts.test)
+    assert line["groups"] == len(np.unique(plane.training.test_groups))
+    assert line["answers of transfer"] == sum(len(task.parts.test) for task in plane.tasks)
+    assert any("commonest answer" in note for note in plane_study(plane, reference=False).notes)

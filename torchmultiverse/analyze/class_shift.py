@@ -28,7 +28,7 @@ from torchmultiverse.features import features_of
 from torchmultiverse.paths import component
 from torchmultiverse.stats import LEVEL, holm
 from torchmultiverse.store import ImageSet, ImageSubset, columns_of, dataset_name, open_images
-from torchmultiverse.study import Cell, LineChart, Point, Section, Series, Study
+from torchmultiverse.study import COMMONEST, Cell, LineChart, Point, Section, Series, Study
 from torchmultiverse.train import train_encoder
 
 SEEN = "seen"
@@ -224,6 +224,7 @@ def unseen_study(
         + "; for other classes they do not hold: the spread over the unseen sets is in the tables.",
         "Half of the pictures of each seen class are trained on; what is asked is the other half, and of unseen "
         "classes as many.",
+        COMMONEST,
     ]
     return Study(
         kind="unseen", title="Where to cut for classes that were not trained on",

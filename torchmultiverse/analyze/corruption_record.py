@@ -25,7 +25,7 @@ from torchmultiverse.corruptions import CORRUPTIONS
 from torchmultiverse.errors import counted
 from torchmultiverse.evaluation import page_image, published_on_imagenet_c
 from torchmultiverse.models import load_model
-from torchmultiverse.stats import MIN_CLUSTERS, Intervals, mean_interval
+from torchmultiverse.stats import MIN_CLUSTERS, Intervals, Paired, mean_interval
 from torchmultiverse.store import ImageSet, open_images
 from torchmultiverse.study import Bar, BarChart, Cell, Heatmap, ImageRow, LineChart, Point, Section, Series, Study
 
@@ -82,6 +82,11 @@ def layer_study(
     alike = max(one.mean for one in means) - min(one.mean for one in means) < 1e-9
     if alike and len(means) > 1:
         headline = f"Under corruptions {found.label} is read alike at all {len(means)} layers: error {error}"
+    elif best != last and gap.clusters >= MIN_CLUSTERS and gap.high >= 0:
+        headline = (
+            f"Under corruptions no layer is surely better than the last for {found.label}; validation pictures choose "
+            f"{found.layers[best]}: error {error}"
+        )
     else:
         headline = (
             f"Under corruptions {found.label} is best read at {found.layers[best]}, as validation pictures say: error "
@@ -89,7 +94,7 @@ def layer_study(
         )
     if best != last and not alike:
         headline += f", at the last layer ({found.layers[last]}) {_percent(means[last].mean)}"
-        headline += f"; difference {_percent(-gap.mean, -gap.high, -gap.low)}" if gap.clusters >= MIN_CLUSTERS else ""
+        headline += f"; {_against_last(gap)}" if gap.clusters >= MIN_CLUSTERS else ""
     sections = [_layers(found, intervals)]
     sections += [_before_the_end(found)] if len(found.layers) > 1 else []
     sections += [_types(found, intervals)]
@@ -107,6 +112,11 @@ def layer_study(
         },
         sections=(*sections, _published()), notes=tuple(_notes(found, ways)), sources=_SOURCES,
     )  # fmt: skip
+
+
+def _against_last(gap: Paired) -> str:
+    """Return the error of the chosen layer minus that of the last, signed as in the table."""
+    return f"chosen minus last {100 * gap.mean:+.1f} points [{100 * gap.low:+.1f}, {100 * gap.high:+.1f}]"
 
 
 def _percent(value: float, low: float | None = None, high: float | None = None) -> str:
@@ -265,7 +275,10 @@ def _published() -> Section:
 
 
 def _notes(found: CorruptedLayers, ways: Sequence[WayErrors]) -> list[str]:
-    notes = []
+    notes = [
+        "Chance is an error here, that of the commonest answer: of always giving the most frequent answer of the test "
+        "pictures (1 minus its share of them)."
+    ]
     if int(found.groups.max()) + 1 < MIN_CLUSTERS:
         notes.append(
             f"The test pictures are of {counted(int(found.groups.max()) + 1, 'group')}: too few for differences."

@@ -9,6 +9,7 @@ from torchmultiverse.analyze.memorization import Memorization
 from torchmultiverse.analyze.published import published_sections
 from torchmultiverse.errors import QuestionError
 from torchmultiverse.study import Bar, BarChart, Cell, Heatmap, Section, Study
+from torchmultiverse.tables import column_in_words as _plain
 
 SOURCES = (
     "C. Meehan, F. Bordes, P. Vincent, K. Chaudhuri, C. Guo, Do SSL models have déjà vu? NeurIPS 2023, sections 3 and "
@@ -64,10 +65,6 @@ def factor_memory_study(memorization: Memorization) -> Study:
         ),
         notes=(*dict.fromkeys(notes), *_LIMITS), sources=SOURCES,
     )  # fmt: skip
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def _reference(memorization: Memorization) -> str:

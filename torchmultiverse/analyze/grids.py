@@ -28,8 +28,11 @@ from torchmultiverse.features import features_of
 from torchmultiverse.paths import component
 from torchmultiverse.stats import LEVEL, MIN_PAIRS, holm, pearson, unequal_spread
 from torchmultiverse.store import ImageSubset, dataset_name, open_images
-from torchmultiverse.study import Cell, Chart, LineChart, Point, ScatterChart, Section, Series, Study
+from torchmultiverse.study import COMMONEST, Cell, Chart, LineChart, Point, ScatterChart, Section, Series, Study
 from torchmultiverse.train import EncoderTraining, parse_setting, train_encoder
+
+_EQUAL = 1e-12
+"""Range up to which values are equal."""
 
 
 @dataclass(frozen=True)
@@ -211,7 +214,7 @@ def grid_study(
         "Correlations take the settings as independent draws; they hold for this grid, and another one has another.",
         *(("One training of each setting: differences between neighbouring settings contain chance.",)
           if len(first) == 1 else ()),
-        *notes,
+        COMMONEST, *notes,
     )  # fmt: skip
     return Study(
         kind="settings", title="Head against trunk over settings of the training",
@@ -259,14 +262,17 @@ def _all(found: Sequence[GridReading], gaps: Mapping[str, Sequence[LayerGap]]) -
 
 def _spread(factor: str, gaps: Sequence[LayerGap]) -> dict[str, Cell]:
     trunk, head = _ends(gaps)
-    found = pearson(trunk, head)
     several = len(gaps) > 1
+    known = min(np.ptp(trunk), np.ptp(head)) > _EQUAL  # of equal values no correlation is defined
+    found = pearson(trunk, head) if known else None
+    spread = max(np.ptp(trunk), np.ptp(head)) > _EQUAL
     return {
-        "factor": plain(factor), "correlation": found.r if several else None, "low": found.low, "high": found.high,
+        "factor": plain(factor), "correlation": found.r if found else None, "low": found.low if found else None,
+        "high": found.high if found else None,
         "settings": len(gaps), "trunk, mean %": float(np.mean(trunk)), "head, mean %": float(np.mean(head)),
         "trunk, spread %": float(np.std(trunk, ddof=1)) if several else None,
         "head, spread %": float(np.std(head, ddof=1)) if several else None,
-        "p of equal spreads": unequal_spread(trunk, head),
+        "p of equal spreads": unequal_spread(trunk, head) if spread else None,
     }  # fmt: skip
 
 
@@ -328,8 +334,10 @@ def _headline(found: Sequence[GridReading], gaps: Mapping[str, Sequence[LayerGap
         trunk, head = _ends(mine)
         one, two = 100 * float(np.std(trunk, ddof=1)), 100 * float(np.std(head, ddof=1))
         r = pearson(trunk, head)
-        said.append((two - one, f"{plain(factor)}: trunk ± {one:.1f} points, head ± {two:.1f}, correlation {r.r:.2f} "
-                     f"[{r.low:.2f}, {r.high:.2f}]"))  # fmt: skip
+        together = f"correlation {r.r:.2f} [{r.low:.2f}, {r.high:.2f}]"
+        if min(np.ptp(trunk), np.ptp(head)) <= _EQUAL:
+            together = "correlation undefined (equal at all settings)"
+        said.append((two - one, f"{plain(factor)}: trunk ± {one:.1f} points, head ± {two:.1f}, {together}"))
         if p < 1 - LEVEL and two > one:
             more.append(plain(factor))
     text = f"Over {len(found)} settings the head swings more than the trunk "

@@ -28,7 +28,7 @@ from torchmultiverse.features import features_of
 from torchmultiverse.models import load_model
 from torchmultiverse.stats import LEVEL, MIN_CLUSTERS, RESAMPLES, expanded_tail, holm, resampling_weights
 from torchmultiverse.store import dataset_name, drawn_images, open_images
-from torchmultiverse.study import Cell, LineChart, Point, Section, Series, Study
+from torchmultiverse.study import COMMONEST, Cell, LineChart, Point, Section, Series, Study
 from torchmultiverse.train import checkpoints
 
 
@@ -259,7 +259,7 @@ def learning_study(
         f"{', '.join(map(str, epochs))}, and an order within one gap between them is not shown.",
         "Untrained networks read colours, sizes and places well already; what they read is no gain of training.",
         *(("One training: intervals hold for other pictures, not for another training.",) if len(read) == 1 else ()),
-        *(f"Not asked: {note}" for note in notes),
+        COMMONEST, *(f"Not asked: {note}" for note in notes),
     )  # fmt: skip
     return Study(
         kind="epochs", title="Which factor is learned first", headline=_headline(found, layers), models=models,

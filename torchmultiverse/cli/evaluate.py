@@ -22,6 +22,7 @@ from torchmultiverse.cli.options import (
     features_folder,
     images_of,
     option_sets,
+    refuse_idle,
     tabular,
 )
 from torchmultiverse.cli.output import print_table, say
@@ -124,6 +125,7 @@ class Corrupting:
 @tabular(BOARD)
 @option_sets
 def run(
+    context: typer.Context,
     dataset: Dataset,
     model: ModelStrings,
     encoding: Encoding,
@@ -145,6 +147,7 @@ def run(
     if corrupting.corruptions is not None:
         _corrupted(pictures, model_strings(model), encoding, corrupting, corrupting.corruptions, out, protocol, seed)
         return
+    refuse_idle(context, ["severity", "baseline", "side", "plain"], "--corruptions, such as --corruptions imagenet-c")
     result = evaluate(
         pictures, model_strings(model), protocol=protocol, out=out, seed=seed, embeddings=encoding.folder,
         precision=encoding.precision, batch_size=encoding.batch or "auto", audit=encoding.audit,

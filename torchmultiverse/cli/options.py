@@ -13,6 +13,7 @@ import typer
 
 from torchmultiverse.cli import completion
 from torchmultiverse.cli.output import TableFormat, printing
+from torchmultiverse.errors import SettingError
 from torchmultiverse.tables import Column
 from torchmultiverse.train import TrainingSettings, parse_settings
 
@@ -234,6 +235,23 @@ def images_of(data: Path, limit: int | None, seed: int) -> ImageSet:
     from torchmultiverse.store import drawn_images, open_images
 
     return drawn_images(open_images(data), limit, seed)
+
+
+def refuse_idle(context: typer.Context, names: Sequence[str], needed: str) -> None:
+    """Refuse options of a command that were given and would do nothing.
+
+    Args:
+        context: of the command.
+        names: of its parameters.
+        needed: the option that they go with, as people write it.
+
+    Raises:
+        SettingError: one was given.
+    """
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise SettingError(f"--{name.replace('_', '-')} does nothing without {needed}")
 
 
 def option_sets(function: Callable[..., None]) -> Callable[..., None]:

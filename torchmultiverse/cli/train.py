@@ -29,6 +29,7 @@ from torchmultiverse.cli.options import (
     features_folder,
     loggable,
     option_sets,
+    refuse_idle,
     tabular,
 )
 from torchmultiverse.cli.output import for_people, place, print_table, save_document, say
@@ -58,6 +59,7 @@ _HELD_OUT = (
 @loggable
 @option_sets
 def ssl(
+    context: typer.Context,
     data: Images,
     out: Out,
     training: EncoderTraining,
@@ -85,6 +87,8 @@ def ssl(
     from torchmultiverse.store import open_images
     from torchmultiverse.train import train_encoder
 
+    if splits is None:
+        refuse_idle(context, ["of"], "--splits FILE, which says who sees what")
     pictures = open_images(data)
     divided = None if splits is None else HeldOutSplits.load_for(splits, pictures)
     rows = None if divided is None else divided.seen_by(of)

@@ -22,6 +22,7 @@ from torchmultiverse.cli.options import (
     features_folder,
     images_of,
     option_sets,
+    refuse_idle,
     tabular,
 )
 from torchmultiverse.cli.study_out import ROWS, finish
@@ -138,6 +139,7 @@ class Spectra:
 @tabular(ROWS)
 @option_sets
 def fourier(
+    context: typer.Context,
     model: ModelString,
     data: Data,
     reading: Reading,
@@ -160,6 +162,8 @@ def fourier(
     from torchmultiverse.analyze import RunOptions
     from torchmultiverse.transfer import FOURIER_CHANGES, FourierOptions, fourier_study, read_spectra
 
+    if reader != "texts":
+        refuse_idle(context, ["prompt"], "--reader texts")
     chosen = tuple(FOURIER_CHANGES) if not spectra.change else tuple(c for c in spectra.change if c != "none")
     options = FourierOptions(
         reading.factor, reading.layer, reader, reading.probe, prompt, reading.group, spectra.limit, spectra.pictures,

@@ -19,7 +19,7 @@ from torchmultiverse.errors import DatasetError, QuestionError, counted, nearest
 from torchmultiverse.features import image_array
 from torchmultiverse.models import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from torchmultiverse.scenes import said_name
-from torchmultiverse.stats import Intervals
+from torchmultiverse.stats import MIN_CLUSTERS, Intervals, paired_interval
 from torchmultiverse.store import ImageSet, columns_of, label_column, open_images
 from torchmultiverse.train import ClassifierTraining, train_classifier
 
@@ -37,6 +37,10 @@ class HeldOutResult:
         control, control_low, control_high: of the model that saw all levels, on those of the same pictures that it was
             not trained on.
         by_level: accuracy by held-out level, of the model and of the control.
+        lost, lost_low, lost_high: accuracy of the control minus that of the model, on the pictures that neither was
+            trained on, whole animals being resampled; not a number where it cannot be said (too few animals, or a
+            record from before it was measured).
+        chance: of always giving the most frequent answer of the held-out pictures.
     """
 
     factor: str
@@ -52,6 +56,10 @@ class HeldOutResult:
     control_low: float
     control_high: float
     by_level: Mapping[str, tuple[float, float]]
+    lost: float = float("nan")
+    lost_low: float = float("nan")
+    lost_high: float = float("nan")
+    chance: float = float("nan")
 
 
 def class_names(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.str_]:
@@ -168,7 +176,17 @@ def held_out_of(
     return HeldOutResult(
         factor, tuple(map(str, levels)), keep, int(train.sum()), int(test.sum()), _mean(right[0][train]),
         _mean(right[0][test]), low, high, _mean(right[1][both]), control_low, control_high, by_level,
+        *_lost(right[1][both] - right[0][both], labels[both]), float(np.bincount(labels[test]).max() / test.sum()),
     )  # fmt: skip
+
+
+def _lost(differences: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, float, float]:
+    """Return the mean of differences on the same pictures with its interval over whole animals."""
+    if not len(differences):
+        return (float("nan"),) * 3
+    found = paired_interval(differences, np.unique(labels, return_inverse=True)[1])
+    known = found.clusters >= MIN_CLUSTERS
+    return found.mean, found.low if known else float("nan"), found.high if known else float("nan")
 
 
 def _mean(values: NDArray[np.float64]) -> float:

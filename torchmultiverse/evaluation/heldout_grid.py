@@ -21,7 +21,7 @@ from torchmultiverse.evaluation.records import HeldOutRecord
 from torchmultiverse.evaluation.reference import tables
 from torchmultiverse.paths import component
 from torchmultiverse.store import columns_of, dataset_name, manifest_hash, open_images
-from torchmultiverse.study import Cell, Chart, LineChart, Point, Section, Series, Study
+from torchmultiverse.study import COMMONEST, Cell, Chart, LineChart, Point, Section, Series, Study
 from torchmultiverse.train import ClassifierTraining
 
 
@@ -151,7 +151,10 @@ def held_out_study(cells: Sequence[HeldOutCell], dataset: Any, recipe: Classifie
         notes=(
             "Intervals resample whole classes; they hold for other classes' pictures, not for another training.",
             "The control is trained on as many pictures of each class, of all levels alike, and tested on those of the "
-            "same pictures that it was not trained on: the difference to it is what the missing levels cost.",
+            "same pictures that it was not trained on: the difference to it is what the missing levels cost. That "
+            "difference is taken on the pictures that neither was trained on, so it need not be that of the two "
+            "columns; where its interval includes 0, no loss is shown.",
+            COMMONEST,
         ),
         sources=("PUG: Photorealistic and semantically controllable synthetic data, 2023, figure 4, appendix D.3.2.",),
     )  # fmt: skip
@@ -169,8 +172,10 @@ def _section(factor: str, cells: Sequence[HeldOutCell]) -> Section:
         table.append(
             {"trained on": counted(trained, "level") if isinstance(trained, int) else trained, "C": r.keep,
              "held-out images %": r.accuracy, "low %": r.low, "high %": r.high, "control %": r.control,
-             "control from %": r.control_low, "control to %": r.control_high, "control minus held-out %":
-             r.control - r.accuracy, "training images %": r.seen, "trained": r.trained, "tested": r.tested,
+             "control from %": r.control_low, "control to %": r.control_high,
+             "control minus held-out %": _known(_lost(r)), "control minus held-out, low %": _known(r.lost_low),
+             "control minus held-out, high %": _known(r.lost_high), "chance %": _known(r.chance),
+             "accuracy on training images %": r.seen, "trained": r.trained, "tested": r.tested,
              "held out": ", ".join(r.held_out)}
         )  # fmt: skip
     return Section(
@@ -201,25 +206,37 @@ def _chart(factor: str, cells: Sequence[HeldOutCell], x: str) -> LineChart:
     return LineChart(title=f"Accuracy on held-out {plain(factor)}", x=x, y="accuracy", series=tuple(series))
 
 
+def _lost(result: HeldOutResult) -> float:
+    """Return control minus held-out; of a kept result that has no paired difference that of the accuracies."""
+    return result.lost if np.isfinite(result.lost) else result.control - result.accuracy
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
 def _headline(cells: Sequence[HeldOutCell]) -> str:
-    known = [cell for cell in cells if np.isfinite(cell.result.control)]
+    """Return the condition that surely loses most; where none surely does, that no loss is shown, and the largest."""
+    known = [cell for cell in cells if np.isfinite(_lost(cell.result))]
     if not known:
         return "No control could be asked."
-    worst = max(known, key=lambda cell: cell.result.control - cell.result.accuracy)
-    lost = [cell.result.control - cell.result.accuracy for cell in known]
-    lead = "Most is lost for"
-    if max(lost) <= 0:
-        lead = "No condition loses against its control; closest is"
-    elif len(lost) > 1 and max(lost) - min(lost) < 1e-9:
-        lead = "All conditions lose alike, as"
+    sure = [cell for cell in known if cell.result.lost_low > 0]
+    worst = max(sure or known, key=lambda cell: _lost(cell.result))
     r, trained = worst.result, worst.question.trained
     what = counted(trained, "level") if isinstance(trained, int) else f"{trained} alone"
-    ends = f"{100 * r.accuracy:.0f} % [{100 * r.low:.0f}, {100 * r.high:.0f}]"
-    control = f"{100 * r.control:.0f} % [{100 * r.control_low:.0f}, {100 * r.control_high:.0f}]"
-    return (
-        f"{lead} {plain(worst.question.factor)} trained on {what} with C = {r.keep}: {ends} of the held-out "
-        f"images are recognised, {control} by the control that saw all levels."
+    where = f"{plain(worst.question.factor)} trained on {what} with C = {r.keep}"
+    cost = f"control minus held-out {100 * _lost(r):+.0f} points"
+    if np.isfinite(r.lost_low):
+        cost += f" [{100 * r.lost_low:+.0f}, {100 * r.lost_high:+.0f}]"
+    ends = (
+        f"{100 * r.accuracy:.0f} % [{100 * r.low:.0f}, {100 * r.high:.0f}] of the held-out images are recognised, "
+        f"{100 * r.control:.0f} % [{100 * r.control_low:.0f}, {100 * r.control_high:.0f}] by the control that saw all "
+        "levels"
     )
+    if not sure:
+        return f"No loss is shown: the largest difference is that of {where}, {cost}; {ends}."
+    lead = "Most is lost for" if len(sure) > 1 else "A loss is shown for"
+    return f"{lead} {where}, {cost}; {ends}."
 
 
 def _published() -> list[Section]:

@@ -81,12 +81,22 @@ class MinimalPairsProtocol(Protocol):
     def compile(self, columns: Mapping[str, NDArray[Any]]) -> list[Task]:
         found = [task for asked in self.tasks if (task := self._task(asked, columns)) is not None]
         if not found:
+            if self._no_split(columns):
+                there = ", ".join(np.unique(columns["split"].astype(str)).tolist()) or "none"
+                raise DatasetError(
+                    f"protocol '{self.name}': no picture is of split '{self.split}', all are of {there}; a spec says "
+                    "which scenes are of a split, and render --limit takes the first scenes alone"
+                )
             wanted = sorted({name for asked in self.tasks for name in asked.slots})
             raise DatasetError(
                 f"protocol '{self.name}': no two pictures differ in one thing alone that it asks about; their factors "
                 f"must be combined, and have the columns {', '.join(wanted)}"
             )
         return found
+
+    def _no_split(self, columns: Mapping[str, NDArray[Any]]) -> bool:
+        """Whether the dataset has splits, and no picture of the one that is asked about."""
+        return self.split is not None and "split" in columns and self.split not in columns["split"].astype(str)
 
     def _task(self, asked: MinimalTask, columns: Mapping[str, NDArray[Any]]) -> Task | None:
         """Return the task of one change; ``None`` where the dataset has no such pairs."""

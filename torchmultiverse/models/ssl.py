@@ -153,6 +153,9 @@ def load_ssl(rest: str) -> SslEncoder:
     try:
         config = read_json((folder / ENCODER_CONFIG).read_text(encoding="utf-8"))
         size, method = int(config["size"]), str(config["method"])
+    except FileNotFoundError:
+        there = f"has no {ENCODER_CONFIG}" if folder.is_dir() else "no such folder"
+        raise ModelError(f"{folder} holds no encoder that `train ssl` made: {there}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder} holds no encoder that `ssl` trained ({ENCODER_CONFIG}): {error}") from None
     module = tools.seeded(lambda: build_encoder(config))

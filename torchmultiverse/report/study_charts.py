@@ -82,6 +82,12 @@ def _range(values: Sequence[float], percent: bool) -> tuple[float, float]:
     return (0.0 if 0 <= low < 0.4 * high else low - room), high + room
 
 
+def _within(ends: tuple[float, float], values: Sequence[float]) -> tuple[float, float]:
+    """Return the ends of an axis without room beyond 0 and 100 %, where no value is beyond."""
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    return max(ends[0], 0.0) if low >= 0 else ends[0], min(ends[1], 1.0) if high <= 1 else ends[1]
+
+
 def _heights(points: Sequence[Point | Bar]) -> list[float]:
     found: list[float] = []
     for one in points:
@@ -248,6 +254,10 @@ def _scatter(chart: ScatterChart) -> Markup:
     x_ends, y_ends = (
         _range(values, percent and max(values, default=1.0) - min(values, default=0.0) > 0.5)
         for values, percent in ((across, chart.percent_x), (_heights(every), chart.percent_y))
+    )
+    x_ends, y_ends = (
+        _within(ends, values) if percent else ends
+        for ends, values, percent in ((x_ends, across, chart.percent_x), (y_ends, _heights(every), chart.percent_y))
     )
     if chart.diagonal and chart.percent_x == chart.percent_y:
         x_ends = y_ends = min(x_ends[0], y_ends[0]), max(x_ends[1], y_ends[1])

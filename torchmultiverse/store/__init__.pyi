@@ -7,6 +7,7 @@ from .corrupted import fitted_depth as fitted_depth
 from .crossing import Crossing as Crossing
 from .exporting import export_folder as export_folder
 from .exporting import export_webdataset as export_webdataset
+from .filtering import missed_levels as missed_levels
 from .filtering import rows_where as rows_where
 from .finishing import finish as finish
 from .folder import check_same as check_same
@@ -122,6 +123,7 @@ __all__ = [
     "manifest_hash",
     "measure",
     "merge",
+    "missed_levels",
     "open_dataset",
     "open_images",
     "outside",

@@ -84,6 +84,31 @@ def rows_where(images: ImageSet, text: str) -> NDArray[np.bool_]:
     return passing(parse_where(text, factors), factors, column, len(images))
 
 
+def missed_levels(images: ImageSet, text: str) -> str:
+    """Return which level of a filter no row has, with the nearest that rows have; "" where each is there.
+
+    Args:
+        images: a dataset, a folder, or images in memory.
+        text: a filter that can be read, of columns that are there.
+
+    >>> from PIL import Image
+    >>> from torchmultiverse.store import ImageList
+    >>> images = ImageList([Image.new("RGB", (8, 8))] * 2, [{"label": "cat"}, {"label": "dog"}])
+    >>> missed_levels(images, "label = dgo")
+    "label has no level 'dgo'. Did you mean 'dog'?"
+    """
+    table = images.table()
+    factors = filter_factors(table.schema, table_of(images.manifest))
+    for condition in parse_where(text, factors):
+        factor, level = factors[condition.factor], str(condition.values[0])
+        if condition.op not in ("=", "==", "in") or pa.types.is_floating(table.schema.field(factor.column).type):
+            continue
+        if not passing((condition,), factors, lambda name: table.select([name]), len(images)).any():
+            known = {str(from_stored(factor, one)) for one in table[factor.column].unique().to_pylist()}
+            return f"{factor.column} has no level '{level}'.{nearest(level, sorted(known))}"
+    return ""
+
+
 def _passes(condition: Condition, factor: Factor, level: Any) -> bool:
     """Whether a stored level passes; one that no scene could have (in a dataset of others) is compared as it is."""
     level = from_stored(factor, level)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.errors import DatasetError, ModelError, SettingError
 
 if TYPE_CHECKING:
     import torch
@@ -132,7 +132,7 @@ def refuse_idle(training: EncoderTraining) -> None:
         return
     for name, field in type(training).model_fields.items():
         if name.startswith("ddm_") and getattr(training, name) != field.default:
-            raise ModelError(f"{name} does nothing without ddm=COLUMN, such as ddm=world_name")
+            raise SettingError(f"{name} does nothing without ddm=COLUMN, such as ddm=world_name")
 
 
 class DomainTerms:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.errors import ModelError
+from torchmultiverse.errors import ModelError, SettingError
 from torchmultiverse.features import active_features, discriminative_features
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def refuse_idle_scores(training: EncoderTraining, started: bool) -> None:
         return
     for name, field in type(training).model_fields.items():
         if name.startswith("qscore_") and getattr(training, name) != field.default:
-            raise ModelError(f"{name} does nothing without qscore=WEIGHT, such as qscore=1e-4")
+            raise SettingError(f"{name} does nothing without qscore=WEIGHT, such as qscore=1e-4")
 
 
 def discriminative_of(vectors: NDArray[np.float32], training: EncoderTraining) -> NDArray[np.bool_]:

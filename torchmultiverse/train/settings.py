@@ -239,6 +239,19 @@ class EncoderTraining(TrainingSettings):
                              "crop of the whole is of the other image")  # fmt: skip
         return whole, small
 
+    def refuse_idle(self) -> None:
+        """Refuse settings of views that would do nothing.
+
+        Raises:
+            ModelError: one is not at its default and there are no small crops, or no model that pairs images.
+        """
+        idle = () if self.views[1] else ("local_size", "local_scale")
+        for name in idle:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                raise SettingError(f"{name} does nothing without small crops, such as crops=2+6")
+        if self.neighbours != type(self).model_fields["neighbours"].default and not self.pairs.startswith("near:"):
+            raise SettingError("neighbours does nothing without pairs=near:MODEL, such as pairs=near:timm:resnet18")
+
     @property
     def smallest(self) -> float:
         """The smallest fraction of the area that a crop of the whole keeps."""
@@ -490,5 +503,7 @@ def _problem(settings: type[TrainingSettings], error: ValidationError) -> str:
         if name == "augment":
             known = ["image", "fourier", *known]  # these stand for several
         return f"no {name} '{given}'.{nearest(str(given), known)}"
-    told = first["msg"][0].lower() + first["msg"][1:]
+    told = first["msg"].removeprefix("Value error, ")  # what a check of ours says, else pydantic's sentence
+    told = told[0].lower() + told[1:]
+    given = ",".join(map(str, given)) if isinstance(given, tuple | list) else given
     return f"'{given}' is no value of {name}, such as {_example(settings, name)}: {told}"

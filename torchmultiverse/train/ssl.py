@@ -435,6 +435,7 @@ def train_encoder(
     torch = tools.need("torch", "training an encoder", "ssl")
 
     training = training or EncoderTraining()
+    training.refuse_idle()
     refuse_idle(training)
     refuse_idle_scores(training, start is not None)
     images = open_images(dataset)

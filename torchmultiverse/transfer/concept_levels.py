@@ -251,6 +251,11 @@ def _sizes(found: int, levels: int | None, per_level: int | None, dropped: Seque
         )
         wanted = f"{counted(levels, 'level')} of {max(size, 2)}"
         most = f" --levels {found // 2} or fewer is right." if per_level is None and found > 3 else ""
+        if found < 4:
+            most = (
+                " --seen says what the model learnt instead of all of ImageNet: names of classes with commas, a file "
+                "of them, or COLUMN=LEVEL."
+            )
         unseen = "1 class was" if found == 1 else f"{found} classes were"
         raise DatasetError(f"{unseen} not seen and may be ranked, too few for {wanted}{more}.{most}")
     return levels, size

@@ -17,6 +17,7 @@ from torchmultiverse.scenes import level_words
 from torchmultiverse.stats import MIN_CLUSTERS, Intervals, Paired
 from torchmultiverse.store import ImageSet
 from torchmultiverse.study import (
+    COMMONEST,
     Bar,
     BarChart,
     Cell,
@@ -29,6 +30,7 @@ from torchmultiverse.study import (
     Series,
     Study,
 )
+from torchmultiverse.tables import column_in_words
 from torchmultiverse.transfer.concept_factors import class_interval
 from torchmultiverse.transfer.concept_levels import SEEN, ConceptLevels
 from torchmultiverse.transfer.concept_probes import ALL
@@ -128,7 +130,7 @@ def _told(rest: Sequence[str]) -> str:
 def costs_more(cost: AppearanceCost) -> str:
     """Return which costs more, meaning or appearance, in a sentence with its intervals."""
     there = f"{_points(cost.more, signed=False)} points"
-    word = cost.factor.replace("_", " ")
+    word = column_in_words(cost.factor)
     values = (
         f"the farthest classes cost {_points(cost.meaning)} points, a {word} that was not learnt "
         f"{_points(cost.appearance)}"
@@ -346,7 +348,7 @@ def _appearance(results: ConceptResults) -> Iterator[Section]:
             bar
             for one in mine
             for bar in (
-                _bar(one.factor.replace("_", " "), one.appearance, "appearance"),
+                _bar(column_in_words(one.factor), one.appearance, "appearance"),
                 _bar("farthest classes", one.meaning, "meaning"),
             )
         ]
@@ -387,7 +389,7 @@ def _by_factor(results: ConceptResults) -> Iterator[Section]:
             if model == results.baseline and lines:
                 charts.append(
                     Heatmap(
-                        title=factor.replace("_", " "), rows=tuple(str(line["value"]) for line in lines),
+                        title=column_in_words(factor), rows=tuple(str(line["value"]) for line in lines),
                         columns=tuple(names), values=tuple(tuple(line[f"{n} %"] for n in names) for line in lines),
                     )
                 )  # fmt: skip
@@ -543,7 +545,8 @@ def _groups(results: ConceptResults) -> str:
 def _limits(results: ConceptResults) -> list[str]:
     notes = [
         "Seen means that the concept is among those of --seen. Whether a model trained on the web saw a class, nobody "
-        "knows: its levels are of distance from the seen set, not of novelty."
+        "knows: its levels are of distance from the seen set, not of novelty.",
+        COMMONEST,
     ]
     if results.data.levels.seen_name == "imagenet1k":
         notes.append(

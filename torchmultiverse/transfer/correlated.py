@@ -32,7 +32,8 @@ class CorrelatedAccuracy(Record):
         score, low, high: accuracy on the balanced test pictures, with its interval.
         home, home_low, home_high: of those among them whose domain is the home of their content.
         away, away_low, away_high: of the others.
-        chance: one over the number of contents.
+        chance: of always giving the most frequent answer; the test pictures are balanced, so it is one over the number
+            of contents.
         train, test, contents, domains, draws: pictures of each training, test pictures, and how many of the others.
     """
 

@@ -17,7 +17,7 @@ from torchmultiverse.features import Features, factor_names, features_of, layers
 from torchmultiverse.models import load_model
 from torchmultiverse.progress import progress_bar
 from torchmultiverse.stats import Intervals, holm
-from torchmultiverse.store import columns_of, manifest_hash, open_images, rows_where
+from torchmultiverse.store import columns_of, manifest_hash, missed_levels, open_images, rows_where
 from torchmultiverse.transfer import domain_design as design
 from torchmultiverse.transfer.correlated import CorrelatedAccuracy, correlated_accuracy, make_dial
 from torchmultiverse.transfer.domain_code import DomainCode, domain_code
@@ -212,6 +212,8 @@ def measure_domains(
             held = rows_where(images, options.unseen)
         except SpecError as error:
             raise SpecError(str(error).replace("--where", "--unseen")) from None
+        if not held.any() and (told := missed_levels(images, options.unseen)):
+            raise QuestionError(f"--unseen {options.unseen}: no picture passes: {told}")
     model = load_model(model) if isinstance(model, str) else model
     names = list(options.layers) if options.layers else _spread([one.name for one in layers_of(model)])
     features = features_of(model, images, names, run.store, options.limit, run.seed, quiet=run.quiet)

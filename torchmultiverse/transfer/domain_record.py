@@ -11,6 +11,7 @@ from torchmultiverse.json_text import read_json
 from torchmultiverse.resources import data_folder
 from torchmultiverse.stats import format_difference
 from torchmultiverse.study import (
+    COMMONEST,
     Bar,
     BarChart,
     Cell,
@@ -79,7 +80,8 @@ def _headline(found: DomainFindings, last: LayerFindings) -> str:
 def _notes(found: DomainFindings) -> list[str]:
     notes = [
         "Seen and unseen are two probes with as many pictures to learn from, asked about the same test pictures. What "
-        "makes a domain harder for both is no part of the gap."
+        "makes a domain harder for both is no part of the gap.",
+        COMMONEST,
     ]
     if found.group == "picture":
         notes.append(

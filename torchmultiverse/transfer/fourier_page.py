@@ -53,7 +53,9 @@ def fourier_study(found: FourierReading, reference: bool = True) -> Study:
             "say that the half does not hold it, only that this reader does not find it there. 'neither' says how "
             "often that is.",
             "Chance is how often answers would agree with a half if they had nothing to do with the pictures: a reader "
-            "that always says the same agrees with whatever is frequent.",
+            "that always says the same agrees with whatever is frequent. Of changed pictures chance is the commonest "
+            "answer, its share of the pictures asked about.",
+            *_asked(found),
             "Columns of numbers are asked as classes: a few values each as one, more of them in four bins of as many "
             "pictures each, angles in sectors of 45°. 'answers' says how many there are.",
             "Phases are those of whole pictures: what is at another place has another phase. Where a factor moves or "
@@ -92,6 +94,19 @@ def headline(swaps: Sequence[Swap]) -> str:
         )
     text = "; ".join(told) + "."
     return text[0].upper() + text[1:]
+
+
+def _asked(found: FourierReading) -> list[str]:
+    """Return why fewer pictures are asked about than are changed."""
+    changed = found.facts.get("pictures changed")
+    counts = sorted({one.n for one in found.sensitivities})
+    if not counts or not isinstance(changed, int) or counts[0] >= changed:
+        return []
+    some = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return [
+        f"{changed} pictures are changed; of these each factor is asked about those that its reader did not learn "
+        f"from, {some} by factor (n). --pictures changes more."
+    ]
 
 
 def _other(half: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ from torchmultiverse.transfer.ladder_target import Target, make_target
 
 _FEW = 20
 BUDGET = 2000
+_MOST_CLASSES = 1000  # a column of more levels names pictures
 """Pictures of a step where none is said, and the pictures that are there allow it."""
 
 
@@ -211,13 +213,24 @@ def _classes(
             f"'{dataset_name(target)}' shares {counted(len(matches), 'class', 'classes')} with the training "
             f"pictures (theirs: "
             f"{', '.join(theirs[:6])}; ours: {', '.join(sorted(ours)[:6])}); two are needed: --label-map says which "
-            "class of the target is which"
+            f"class of the target is which{_other_label(ours, columns, label)}"
         )
     rng = np.random.default_rng((run.seed, 7))
     unseen = unseen_classes(list(matches.values()), options.unseen, rng)
     trained = sorted(name for name in ours if name not in unseen)
     made = make_target(target, named, matches, trained, label, options.group, options.limit, run.seed)
     return _Classes(trained, unseen, [name for name in theirs if name not in matches], made)
+
+
+def _other_label(ours: Sequence[str], columns: Mapping[str, NDArray[Any]], label: str) -> str:
+    """Return which option names a column of the target that has our classes; "" where none has."""
+    for name, values in columns.items():
+        if name == label or values.dtype.kind not in "OU":
+            continue
+        levels = np.unique(class_names(values)).tolist()
+        if len(levels) <= _MOST_CLASSES and len(matched(ours, levels)) >= 2:
+            return f", or --target-label {name}, which has some of them"
+    return ""
 
 
 def _codes(names: NDArray[np.str_], trained: Sequence[str]) -> NDArray[np.int64]:
@@ -247,8 +260,6 @@ def _of_dataset(images: ImageSet, goal: ImageSet, options: LadderOptions, run: R
     columns = columns_of(images)
     label = label_column(columns, options.label, dataset_name(images))
     named = class_names(columns[label])
-    classes = _classes(np.unique(named).tolist(), goal, options, run)
-    codes = _codes(named, classes.trained)
     varied = _varied(columns, label, named)
     groups = grouped(varied, options.groups)
     if label == "character_name" and len(np.unique(columns[label].astype(str))) > len(np.unique(named)):
@@ -258,7 +269,9 @@ def _of_dataset(images: ImageSet, goal: ImageSet, options: LadderOptions, run: R
             f"'{dataset_name(images)}' has no column of a factor that varies beside '{label}': a ladder needs some, or "
             "folders by step (--step NAME=FOLDER)"
         )
-    plans, notes = _plans(groups, options)
+    plans, notes = _plans(groups, options)  # a misspelt step is told before what the target lacks
+    classes = _classes(np.unique(named).tolist(), goal, options, run)
+    codes = _codes(named, classes.trained)
     pool = Pool(columns, groups, named, codes, len(classes.trained))
     count = pool.classes
     wanted = (options.budget or BUDGET) // count
@@ -306,8 +319,8 @@ def _of_spec(
     if options.label is not None:
         raise DatasetError(f"--label {options.label}: of a spec, classes are those of its characters")
     frame = frame_of(spec, options.groups)
-    classes = _classes(list(frame.assets), goal, options, run)
     plans, notes = _plans(frame.groups, options)
+    classes = _classes(list(frame.assets), goal, options, run)
     per_class = (options.budget or BUDGET) // len(classes.trained)
     if per_class < 1:
         raise DatasetError(f"--budget {options.budget}: one picture of each of {len(classes.trained)} classes at least")

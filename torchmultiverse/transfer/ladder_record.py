@@ -256,6 +256,10 @@ def _reference() -> Section:
 
 def _notes(ladder: Ladder) -> tuple[str, ...]:
     notes = list(ladder.notes)
+    notes.append(
+        "chance of the target is a blind guess, one over its number of classes; of unseen classes and of factors the "
+        "commonest answer, the most frequent of the test pictures"
+    )
     if ladder.unmatched:
         shown = ", ".join(ladder.unmatched[:12]) + (" …" if len(ladder.unmatched) > 12 else "")
         notes.append(

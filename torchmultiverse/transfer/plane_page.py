@@ -10,7 +10,7 @@ import numpy as np
 
 from torchmultiverse.evaluation import plain
 from torchmultiverse.resources import data_folder
-from torchmultiverse.study import Cell, Point, ScatterChart, Section, Series, Study
+from torchmultiverse.study import COMMONEST, Cell, Point, ScatterChart, Section, Series, Study
 from torchmultiverse.transfer.plane import Change, ModelTransfer, TransferPlane
 from torchmultiverse.transfer.tasks import UNSEEN, is_pose
 
@@ -45,7 +45,9 @@ def plane_study(plane: TransferPlane, reference: bool = True) -> Study:
             "tasks; accuracies of 0 and 1 are taken as half a picture from the end. It compares models on these tasks; "
             "a mean over other tasks is another number.",
             f"Numbers are read in bins. Every task has test pictures of groups that its probe did not learn from. "
-            f"{_groups(plane)}",
+            f"{_groups(plane)} n and groups are those of the class; answers of transfer are those to all other tasks "
+            "together, and groups of transfer what the interval of their log-odds resamples.",
+            COMMONEST,
             *plane.notes,
         ),
         sources=_SOURCES,
@@ -157,7 +159,8 @@ def _line(model: ModelTransfer, plane: TransferPlane) -> dict[str, Cell]:
     return {
         "model": model.name, "accuracy %": first.accuracy, "low %": first.low, "high %": first.high,
         "chance %": first.chance, "mean log-odds": odds.mean, "low": _finite(odds.low), "high": _finite(odds.high),
-        "tasks": len(model.tasks), "test pictures": first.n, "groups": odds.groups,
+        "tasks": len(model.tasks), "n": first.n, "groups": len(np.unique(plane.training.test_groups)),
+        "answers of transfer": sum(task.n for task in model.tasks), "groups of transfer": odds.groups,
         **shifted,
     }  # fmt: skip
 
