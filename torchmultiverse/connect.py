@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from torchmultiverse.engines import Catalogue, Engine, Failure, Frame, RenderOptions, engine_names, find_engine
-from torchmultiverse.errors import EngineError, SpecError
+from torchmultiverse.errors import EngineError, SettingError, SpecError, nearest
 from torchmultiverse.scenes import Scene
 
 if TYPE_CHECKING:
@@ -198,6 +198,24 @@ def engine_catalogue(
             return known
     with Multiverse(engine, token=token, assets=assets) as mv:
         return mv.catalogue()
+
+
+def check_engine(engine: object) -> None:
+    """Refuse a name that `open_engine` cannot know, before work is done that ends with an engine.
+
+    Args:
+        engine: as for `open_engine`; what is no word, address or path is taken as it is.
+
+    Raises:
+        SettingError: no engine, launch profile or script of that name.
+    """
+    from torchmultiverse.profiles import is_profile, profile_names
+
+    if not isinstance(engine, str | Path) or str(engine).startswith(("ws://", "wss://")):
+        return
+    name, names = str(engine), engine_names()
+    if name not in names and not is_profile(name) and not Path(name).is_file():
+        raise SettingError(f"no engine '{name}' (--engine).{nearest(name, [*names, *profile_names()])}")
 
 
 def _near_profile(name: str) -> str:

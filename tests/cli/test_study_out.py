@@ -14,7 +14,7 @@ import pytest
 
 from torchmultiverse.cli.output import printing
 from torchmultiverse.cli.study_out import show_study
-from torchmultiverse.study import Section, Study, machine_names
+from torchmultiverse.study import Bar, BarChart, Section, Study, machine_names
 
 LEVEL = {"level": "far; away", "accuracy %": 0.5, "low %": 0.25, "high %": 0.75, "n": 12}
 ODDS = ({"step": "one", "odds": 1.5, "low": None, "high": None}, {"step": 2, "odds": 2, "low": 1, "high": 3})
@@ -75,3 +75,18 @@ def test_published_tables_leave_the_terminal_to_what_was_asked(capsys: pytest.Ca
     assert own.count("\n  m") + own.count("\nm") + own.count(" m") >= 30
     assert "m29" not in theirs
     assert "25 more: on the page" in theirs
+
+
+def test_a_section_without_a_table_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """What was asked for and has no answer would else be passed over in silence."""
+    chart = BarChart(title="Bars", y="share", bars=(Bar(name="a", value=0.5),))
+    sections = (
+        Section(title="Groups", about="There is none. A long text follows."),
+        Section(title="Shares", about="A long text.", charts=(chart,)),
+    )
+    with printing("table"):
+        show_study(STUDY.model_copy(update={"sections": sections}))
+    said = capsys.readouterr().out
+    assert "Groups: There is none.\n" in said
+    assert "Shares: charts on the page\n" in said
+    assert "long text" not in said

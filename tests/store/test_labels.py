@@ -19,6 +19,7 @@ from torchmultiverse.store import (
     dataset_name,
     drawn_images,
     label_column,
+    open_images,
     rows_where,
     usual_label,
 )
@@ -62,3 +63,11 @@ def test_drawn_images_are_those_of_the_seed(folder: ImageFolder) -> None:
     assert names == drawn_images(folder, 7, 3).table(["filename"])["filename"].to_pylist()
     assert names != drawn_images(folder, 7, 4).table(["filename"])["filename"].to_pylist()
     assert dataset_name(some).endswith(", 7 pictures")
+
+
+def test_empty_folders_of_classes_are_said_to_be_empty(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "cat" / ".DS_Store").touch()
+    with pytest.raises(DatasetError, match=r"there are no pictures in .*, nor in the folders below it \('cat, dog'\)"):
+        open_images(tmp_path)

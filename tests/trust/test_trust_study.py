@@ -15,12 +15,16 @@ from PIL import Image
 
 from torchmultiverse.analyze import RunOptions
 from torchmultiverse.errors import DatasetError
+from torchmultiverse.features import features_of
 from torchmultiverse.models import ModelInfo, Preprocess
 from torchmultiverse.models.modules import ModuleClassifier
 from torchmultiverse.models.torch_tools import weights_hash
 from torchmultiverse.report import load_record, write_report
 from torchmultiverse.store import ImageList
+from torchmultiverse.study import machine_lines
 from torchmultiverse.trust import TrustOptions, study_trust
+from torchmultiverse.trust.scored import score_pictures
+from torchmultiverse.trust.subset_probes import PCA, subset_accuracies, subset_section
 
 torch = pytest.importorskip("torch")
 QUIET = RunOptions(quiet=True)
@@ -85,3 +89,26 @@ def test_what_cannot_be_is_refused(pictures: ImageList) -> None:
         study_trust(_pixels(0.1), pictures, replace(OPTIONS, label="labels"), QUIET)
     with pytest.raises(DatasetError, match="192 features: none can stand 20"):
         study_trust(_pixels(0.1), pictures, replace(OPTIONS, epsilon=20), QUIET)
+
+
+def test_there_are_no_masks_even_where_no_feature_is_active(pictures: ImageList) -> None:
+    study, _ = study_trust(_pixels(0.1), pictures, replace(OPTIONS, band=(99.9, 100), core=7), QUIET)
+    assert study.headline.startswith("The Q-Score says nothing here")
+    assert any("the data have no exact masks" in note for note in study.notes)
+
+
+def test_principal_components_are_no_more_than_there_are(pictures: ImageList) -> None:
+    features = features_of(_pixels(0.1), pictures, ["1"], limit=160, quiet=True)
+    found = score_pictures(features.layers["1"], features, "label", "as it is", OPTIONS, 0)
+    results = subset_accuracies(found, OPTIONS.band, np.random.default_rng(0), shares=(0.9, 0.8, 0.1))
+    shares = {one.count: one.share for one in results if one.part == PCA}
+    training = len(found.parts.train)
+    assert shares == {19: 0.1, training: training / 192}
+    assert f"no more than {training} principal components" in subset_section(results, found).about
+
+
+def test_programs_read_both_ends_of_every_interval(pictures: ImageList) -> None:
+    study, _ = study_trust(_pixels(0.1), pictures, OPTIONS, QUIET)
+    line = machine_lines(study.sections[0].table)[0]
+    assert line["AUPRC_low"] <= line["AUPRC"] <= line["AUPRC_high"]
+    assert "AUPRC_interval" not in line

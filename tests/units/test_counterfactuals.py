@@ -23,6 +23,7 @@ from torchmultiverse.models import ModelInfo, Preprocess
 from torchmultiverse.models.modules import ModuleClassifier
 from torchmultiverse.scenes import Scene
 from torchmultiverse.store import ImageList, StoredDataset, open_dataset
+from torchmultiverse.study import machine_lines
 from torchmultiverse.units import Concepts, Expression, UnitOptions, study_units
 from torchmultiverse.units.counterfactual_study import shifts_of
 from torchmultiverse.units.counterfactuals import plan_changes, render_changes, scenes_of
@@ -169,6 +170,8 @@ def test_the_study_renders_and_keeps_what_it_rendered(dataset: StoredDataset, tm
     line = next(line for line in section.table if line["unit"] == 0 and line["changed"] == "world")
     assert line["follows"] == "yes"
     assert float(line["moves"] or 0) == pytest.approx(-2, abs=0.1)
+    control = next(one for one in machine_lines(section.table) if one["control"] is not None)
+    assert control["control_low"] <= control["control"] <= control["control_high"]
     assert section.pictures[0].captions[:2][0] == "Snow"
     kept = next(tmp_path.glob("counterfactuals-*"))
     shards = {path: path.stat().st_mtime_ns for path in (kept / "data").iterdir()}

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from torchmultiverse.analyze import RunOptions
-from torchmultiverse.errors import DatasetError, ModelError
+from torchmultiverse.errors import DatasetError, ModelError, QuestionError, SettingError
 from torchmultiverse.features import features_of
 from torchmultiverse.models import ModelInfo, Preprocess
 from torchmultiverse.models.modules import ModuleClassifier
@@ -25,7 +25,8 @@ from torchmultiverse.models.torch_tools import weights_hash
 from torchmultiverse.report import load_record, write_report
 from torchmultiverse.store import ImageList
 from torchmultiverse.train import AutoencoderTraining
-from torchmultiverse.units import Expression, UnitOptions, concepts_of, study_units
+from torchmultiverse.units import Expression, UnitDetections, UnitOptions, concepts_of, study_units
+from torchmultiverse.units.unit_kinds import factors_of
 
 torch = pytest.importorskip("torch")
 QUIET = RunOptions(quiet=True)
@@ -120,3 +121,55 @@ def test_units_are_put_into_words_that_are_scored(pictures: ImageList) -> None:
     assert any("not of crops: nothing before layer '1' of 'means' has places" in note for note in study.notes)
     with pytest.raises(ModelError, match="means has no captions"):
         study_units(_means(), pictures, replace(OPTIONS, latents=0, words=_means()), QUIET)
+
+
+def test_the_best_single_value_is_told_of_the_other_half(pictures: ImageList) -> None:
+    _, lines = study_units(_means(), pictures, replace(OPTIONS, latents=0), QUIET)
+    singles = [line for line in lines if " or " not in line["detects"] and " and " not in line["detects"]]
+    assert len(singles) >= 3
+    assert all(line["best single value"] == line["AUROC"] for line in singles)  # one expression, the same pictures
+
+
+def test_what_does_not_stand_in_the_other_half_is_no_detector(pictures: ImageList) -> None:
+    """Searched without a control, noise would detect something: its interval in the other half includes 1/2."""
+    rng = np.random.default_rng(3)
+    noise = [Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)) for _ in range(120)]
+    rows = [{"label": ("a", "b", "c")[k % 3], "size": ("small", "large")[k // 3 % 2]} for k in range(120)]
+    study, lines = study_units(
+        _means(), ImageList(noise, rows, name="noise"), replace(OPTIONS, latents=0, permutations=0), QUIET
+    )
+    assert all((line["detector"] == "yes") == (line["low"] > 0.5) for line in lines)
+    assert any(line["detector"] == "no" for line in lines)
+    assert "(no control)" in study.headline
+
+
+def test_too_few_permutations_are_told(pictures: ImageList) -> None:
+    study, lines = study_units(_means(), pictures, replace(OPTIONS, latents=0, permutations=6), QUIET)
+    assert "cannot be told: too few permutations" in study.headline
+    assert "at least 7 are needed" in study.headline  # 1 / (1 + 3 * 7) is the first below 0.05
+    assert {line["detector"] for line in lines} == {"–"}
+    assert study.sections[0].table[0]["detectors %"] is None
+    study, _ = study_units(_means(), pictures, replace(OPTIONS, latents=0, permutations=7), QUIET)
+    assert study.headline.startswith("3 of 3 units")
+
+
+def test_names_that_are_asked_for_late_are_refused_at_once(pictures: ImageList) -> None:
+    class Never:
+        def __getattr__(self, name: str) -> Any:
+            raise AssertionError(f"asked for {name}")
+
+    for wrong, kind, said in (
+        (replace(OPTIONS, errors=True, label="labels"), QuestionError, "'labels' .*Did you mean 'label'"),
+        (replace(OPTIONS, errors=True, group="sise"), QuestionError, "'sise' .*Did you mean 'size'"),
+        (replace(OPTIONS, scenes=2, engine="biultin"), SettingError, "'biultin' .*Did you mean 'builtin'"),
+    ):
+        with pytest.raises(kind, match=said) as refused:
+            study_units(Never(), pictures, wrong, QUIET)
+        assert refused.value.exit_code == 2
+
+
+def test_two_factors_have_one_name_in_either_order() -> None:
+    yaw, world = ("camera_yaw", "1"), ("world_yaw", "2")
+    for one, other in ((yaw, world), (world, yaw)):
+        unit = UnitDetections(0, (Expression(one, "and", other),), (1.0,), (1.0,), (9,), None, 0.01, 0.01)
+        assert factors_of(unit) == "camera yaw and world yaw"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -54,14 +55,16 @@ def with_provenance(study: Study, seed: int) -> Study:
 
 def show_study(study: Study) -> None:
     """Print the answer, the tables and the limits of a study; programs get the rows of all tables."""
-    tables = [section for section in study.sections if section.table]
     if not for_people():
-        _print_for_programs(tables)
+        _print_for_programs([section for section in study.sections if section.table])
         say(study.headline)
         return
     say(study.headline, "bold")
-    for section in tables:
+    for section in study.sections:
         say()
+        if not section.table:
+            say(_without_table(section), "dim")
+            continue
         say(section.title + (" (published, of other data and models)" if section.reference else ""), "bold")
         most = _MOST_REFERENCE if section.reference else _MOST
         say(_table(section.table[:most]))
@@ -69,6 +72,13 @@ def show_study(study: Study) -> None:
             say(f"  … and {len(section.table) - most:,} more: on the page, and in its CSV", "dim")
     for note in study.notes:
         say(note, "dim")
+
+
+def _without_table(section: Section) -> str:
+    """Return the line of a section that has no table: where it is shown, or why there is nothing to show."""
+    shown = [name for name, some in (("charts", section.charts), ("pictures", section.pictures)) if some]
+    why = section.about if not shown else f"{' and '.join(shown)} on the page"
+    return f"{section.title}: {re.split(r'(?<=[.]) ', why)[0] if not shown else why}"
 
 
 def _print_for_programs(sections: Sequence[Section]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 from PIL import Image
 
-from torchmultiverse.errors import DatasetError
+from torchmultiverse.errors import DatasetError, shortened
 from torchmultiverse.images import SUFFIXES, read
 from torchmultiverse.remote import local_copy
 from torchmultiverse.store.manifest import Manifest
@@ -112,4 +112,8 @@ def open_images(dataset: str | Path | ImageSet) -> ImageSet:
     if not isinstance(dataset, str | Path):
         return dataset
     folder = local_copy(dataset)
+    if folder.is_dir() and not any(f[:1] != "." for _, _, files in os.walk(folder) for f in files):
+        below = sorted(one.name for one in folder.iterdir())
+        inside = f", nor in the folders below it ({shortened(', '.join(below))})" if below else ""
+        raise DatasetError(f"there are no pictures in {folder}{inside}: they are files such as CLASS/1.jpg")
     return ImageFolder(folder) if is_image_folder(folder) else open_dataset(folder)

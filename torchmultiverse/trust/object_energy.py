@@ -62,6 +62,19 @@ def core_of(label: str) -> int:
     return 2 if label.startswith("character2") else 0 if label.startswith("world") else 1
 
 
+def require_masks(images: ImageSet) -> None:
+    """Refuse data without exact masks.
+
+    Raises:
+        DatasetError: they have none.
+    """
+    if MASK not in images.passes:
+        raise DatasetError(
+            "the data have no exact masks (column 'mask'): a folder of pictures has none, a spec with \"passes\": "
+            '["rgb", "mask"] renders them'
+        )
+
+
 def measure_energy(
     model: Any, layer: str, images: ImageSet, rows: NDArray[np.int64], found: Scored, sign: Sign,
     core: int, most: int, rng: np.random.Generator, quiet: bool,
@@ -84,11 +97,7 @@ def measure_energy(
         DatasetError: no masks, or no picture with a core.
         ModelError: a layer without places, or a model whose crop is not known.
     """
-    if MASK not in images.passes:
-        raise DatasetError(
-            "the data have no exact masks (column 'mask'): a folder of pictures has none, a spec with \"passes\": "
-            '["rgb", "mask"] renders them'
-        )
+    require_masks(images)
     preprocess = model.info.preprocess
     if preprocess is None:
         raise ModelError(f"how '{model.info.name}' crops a picture is not declared: masks cannot be cropped alike")

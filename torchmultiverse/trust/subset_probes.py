@@ -92,7 +92,10 @@ def subset_accuracies(
         scores = _principal(found)
         for share in shares:
             count = min(max(1, round(share * size)), scores.shape[1])
-            results[PCA, share] = SubsetAccuracy(PCA, share, count, _right(found, scores[:, :count], rng))
+            if count < round(share * size):  # all that there are, once, at their own share
+                share = count / size
+            if (PCA, share) not in results:
+                results[PCA, share] = SubsetAccuracy(PCA, share, count, _right(found, scores[:, :count], rng))
             progress.advance(bar)
     return list(results.values())
 
@@ -148,12 +151,16 @@ def subset_section(results: Sequence[SubsetAccuracy], found: Scored) -> Section:
     for points in series.values():
         points.append(Point(x=100.0, y=float(whole.right.mean())))
     chance = float(np.bincount(found.target.codes[found.parts.test]).max() / len(found.rows))
+    size, training = found.vectors.shape[1], len(found.parts.train)
+    few = f"There are no more than {training:,} principal components, one for each training picture. " if (
+        training < size
+    ) else ""  # fmt: skip
     return Section(
         title="Which features are needed",
         about="A probe of a part of the features: the band, cut at both ends in its own proportion; the rarest, which "
         "lack the generic ones; the most generic, which lack the rare ones; as many drawn at random (the mean of four "
         "draws); and as many principal components. Where the band stays up while it shrinks, the rest can be dropped. "
-        f"The dashed line is the commonest answer, {100 * chance:.1f} %.",
+        f"{few}The dashed line is the commonest answer, {100 * chance:.1f} %.",
         charts=(
             LineChart(
                 title="Accuracy by share of features", x="features kept, %", y="accuracy", chance=chance,

@@ -28,7 +28,7 @@ def compared_section(judgements: Mapping[str, Judgement | None], found: Scored) 
     table: list[dict[str, Cell]] = [
         {
             "score": name, "AUROC %": one.roc, "low %": one.roc_low, "high %": one.roc_high, "AUPRC %": one.precision,
-            "AUPRC, interval": f"{100 * one.precision_low:.1f} – {100 * one.precision_high:.1f}",
+            "AUPRC, low %": one.precision_low, "AUPRC, high %": one.precision_high,
             "AUPRC of chance %": one.chance, "n": one.images, "groups": one.groups,
         }
         for name, one in known.items()

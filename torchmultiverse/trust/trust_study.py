@@ -16,7 +16,13 @@ from torchmultiverse.models import load_model
 from torchmultiverse.store import ImageSet, label_column, open_images
 from torchmultiverse.study import Cell, Section, Study
 from torchmultiverse.trust.judgement import Judgement, judged
-from torchmultiverse.trust.object_energy import core_of, energy_levels_section, energy_section, measure_energy
+from torchmultiverse.trust.object_energy import (
+    core_of,
+    energy_levels_section,
+    energy_section,
+    measure_energy,
+    require_masks,
+)
 from torchmultiverse.trust.scored import CONFIDENCE, SHUFFLED, Q, Scored, score_pictures
 from torchmultiverse.trust.subset_probes import subset_accuracies, subset_section
 from torchmultiverse.trust.trust_options import TrustOptions
@@ -104,11 +110,16 @@ def _energy(
     """Return the sections about exact masks; none, and a note why, where they cannot be asked."""
     if not options.maps:
         return []
+    core = core_of(label) if options.core is None else options.core
+    rng = np.random.default_rng((run.seed, 6))
+    try:
+        require_masks(images)
+    except TorchMultiverseError as error:
+        notes.append(f"Core and spurious energy cannot be asked: {error}.")
+        return []
     if not found.known.any():
         notes.append("Core and spurious energy was not asked: no test picture has an active discriminative feature.")
         return []
-    core = core_of(label) if options.core is None else options.core
-    rng = np.random.default_rng((run.seed, 6))
     try:
         energy = measure_energy(
             loaded, layer, images, features.rows, found, sign, core, options.maps, rng, run.quiet

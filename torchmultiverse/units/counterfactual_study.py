@@ -119,7 +119,8 @@ def counterfactual_section(
                 "unit": shift.unit, "detects": said[shift.unit], "changed": plain(shift.factor), "which is": verb,
                 "moves": shift.moved.mean, "low": shift.moved.low, "high": shift.moved.high, "observed": expected,
                 "control": None if control is None else control.mean,
-                "control, interval": "" if control is None else f"{control.low:.2f} to {control.high:.2f}",
+                "control, low": None if control is None else control.low,
+                "control, high": None if control is None else control.high,
                 "scenes": shift.moved.clusters, "follows": "yes" if shift.follows else "not shown",
             }
         )  # fmt: skip

@@ -35,6 +35,8 @@ LEAST = 10
 """Pictures that an expression, and its contrary, have at least."""
 BEST = 20
 """Expressions of each unit whose overlap is measured."""
+CONTROL_UNITS = 64
+"""Units whose activations are exchanged over pictures, at most."""
 _BLOCK = 256
 """Units that are ranked, and paired, at a time."""
 
@@ -122,7 +124,7 @@ class UnitDetections:
         areas: AUROC of each.
         overlaps: intersection over union of each with the unit's most active pictures, as many as it has itself.
         images: pictures of each.
-        best_single: AUROC of its best single value.
+        single: its best single value; ``None`` where none has enough pictures.
         p: of the best area among those of units whose activations were exchanged over pictures.
         q: false-discovery rate at which it would just be called a detector.
     """
@@ -132,7 +134,7 @@ class UnitDetections:
     areas: tuple[float, ...]
     overlaps: tuple[float, ...]
     images: tuple[int, ...]
-    best_single: float
+    single: Expression | None
     p: float
     q: float
 
@@ -296,8 +298,8 @@ class _Search:
         operator, swapped = _FORMS[form]
         return Expression(other, operator, one) if swapped else Expression(one, operator, other)
 
-    def run(self, ranks: Floats, keep: int, advance: Advance) -> tuple[_Best, Floats]:
-        """Return the best expressions of each unit, and the best single area less 1/2, (U,)."""
+    def run(self, ranks: Floats, keep: int, advance: Advance) -> tuple[_Best, NDArray[np.int64]]:
+        """Return the best expressions of each unit, and the number of its best single value, -1 for none, (U,)."""
         units = ranks.shape[1]
         best = _Best(units, keep)
         sums = {n: _sums(c, len(self.concepts.names[n]), ranks) for n, c in self.concepts.codes.items()}
@@ -306,7 +308,7 @@ class _Search:
             weights = _weights(self.counts[name], self.concepts.images, self.least)
             best.add(of * weights[:, None], np.arange(start, start + len(of)))
             start += len(of)
-        single = best.areas[0].copy()
+        single = best.numbers[0].copy()
         for name, a, b, start in self.within:
             counts = self.counts[name]
             weights = _weights(counts[a] + counts[b], self.concepts.images, self.least)
@@ -366,7 +368,7 @@ def detect(
     rng: np.random.Generator,
     pairs: bool = True,
     permutations: int = 100,
-    control_units: int = 64,
+    control_units: int = CONTROL_UNITS,
     keep: int = BEST,
     least: int = LEAST,
     advance: Advance = lambda count: None,
@@ -406,7 +408,7 @@ def detect(
         raise DatasetError(f"{concepts.images} pictures; at least {2 * least} are needed to tell what a unit detects")
     search = _Search(concepts, pairs, least)
     count = features.shape[1]
-    found: list[tuple[_Best, Floats]] = []
+    found: list[tuple[_Best, NDArray[np.int64]]] = []
     for start in range(0, count, _BLOCK):
         found.append(search.run(centred_ranks(features[:, start : start + _BLOCK]), keep, advance))
     best = _joined([one for one, _ in found])
@@ -414,7 +416,7 @@ def detect(
     null = _null(features, search, rng, permutations, min(control_units, count), advance)
     p = _tail(best.areas[0], null)
     q = _discovery(p)
-    units = [_detections(features, search, best, float(single[u]), u, p, q) for u in range(count)]
+    units = [_detections(features, search, best, int(single[u]), u, p, q) for u in range(count)]
     return Detections(tuple(units), 0.5 + null.astype(np.float64))
 
 
@@ -472,7 +474,7 @@ def _discovery(p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _detections(
-    features: NDArray[Any], search: _Search, best: _Best, single: float, unit: int,
+    features: NDArray[Any], search: _Search, best: _Best, single: int, unit: int,
     p: NDArray[np.float64], q: NDArray[np.float64],
 ) -> UnitDetections:  # fmt: skip
     found: dict[bytes, tuple[Expression, float, float, int]] = {}
@@ -489,4 +491,5 @@ def _detections(
         hits = int(members[order[:count]].sum())
         found[key] = expression, area, hits / (2 * count - hits), count
     expressions, areas, overlaps, images = zip(*found.values(), strict=True) if found else ((), (), (), ())
-    return UnitDetections(unit, expressions, areas, overlaps, images, 0.5 + single, float(p[unit]), float(q[unit]))
+    value = search.expression(single) if single >= 0 else None
+    return UnitDetections(unit, expressions, areas, overlaps, images, value, float(p[unit]), float(q[unit]))

@@ -151,7 +151,7 @@ def error_section(
         "(Holm). A factor that is in more wrong answers than right ones is what the model takes for the class."
     )
     if not wrong.any():
-        return Section(title="Wrong answers, explained", about=about + " No answer is wrong: there is nothing to say.")
+        return Section(title="Wrong answers, explained", about="No answer is wrong: there is nothing to say. " + about)
     table, bars = _by_factor(answers, factors)
     return Section(
         title="Wrong answers, explained", about=about,

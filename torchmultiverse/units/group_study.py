@@ -171,7 +171,7 @@ def group_sections(
         return (
             Section(
                 title="Groups of units",
-                about=about + " There is none: with more pictures, or another threshold (--groups), there may be.",
+                about="There is none: with more pictures, or another threshold (--groups), there may be. " + about,
             ),
         )
     described = _described(groups[:_WORDED], viewer, model, layer)

@@ -15,9 +15,17 @@ from torchmultiverse.analyze import RunOptions, factor_target
 from torchmultiverse.evaluation import plain
 from torchmultiverse.features import Features, factor_names
 from torchmultiverse.progress import progress_bar
-from torchmultiverse.stats import auc_of
+from torchmultiverse.stats import auc_interval, auc_of
 from torchmultiverse.train import AutoencoderTraining
-from torchmultiverse.units.detection import Concepts, Detections, Expression, UnitDetections, detect, parts
+from torchmultiverse.units.detection import (
+    CONTROL_UNITS,
+    Concepts,
+    Detections,
+    Expression,
+    UnitDetections,
+    detect,
+    parts,
+)
 from torchmultiverse.units.semanticity import factor_embeddings, monosemanticity
 
 _BINS = 8
@@ -115,14 +123,19 @@ class HeldOut:
 
     Attributes:
         area: AUROC; not a number where too few have, or have not, the expression.
+        low, high: its 95 % interval.
         overlap: intersection over union with as many of the most active ones.
         inside, outside: how many have the expression, and have not.
+        single: AUROC of the best single value of the pictures that were searched.
     """
 
     area: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
     overlap: float = math.nan
     inside: int = 0
     outside: int = 0
+    single: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -136,9 +149,21 @@ class Kind:
     options: UnitOptions
     semanticity: NDArray[np.float64]
 
+    @property
+    def needed(self) -> int:
+        """Permutations that are missing for the asked rate to be reached at all: how many are needed; 0 if none are.
+
+        No p-value is below 1 / (1 + areas of the control), and no false-discovery rate below the least p-value.
+        """
+        rate, drawn = self.options.rate, min(CONTROL_UNITS, len(self.found.units))
+        if not len(self.found.control) or not rate or 1 / (1 + len(self.found.control)) <= rate:
+            return 0
+        return math.ceil(round((1 / rate - 1) / drawn, 9))
+
     def detects(self, unit: UnitDetections) -> bool:
-        """Tell whether a unit is a detector at the asked rate."""
-        return bool(unit.expressions) and (np.isnan(unit.q) or unit.q <= self.options.rate)
+        """Tell whether a unit is a detector: at the asked rate where it was searched, and surely in the other half."""
+        sure = np.isnan(unit.q) or unit.q <= self.options.rate
+        return bool(unit.expressions and sure and self.held_out[unit.unit].low > 0.5)
 
     def explained(self, unit: UnitDetections) -> bool:
         """Tell whether its expression says enough of when it is active."""
@@ -147,8 +172,10 @@ class Kind:
             held_out.area >= self.options.explained_area or held_out.overlap >= self.options.explained_overlap
         )
 
-    def share(self, explained: bool = False) -> float:
-        """Return the share of units that are detectors, or explained ones."""
+    def share(self, explained: bool = False) -> float | None:
+        """Return the share of units that are detectors, or explained ones; ``None`` with too few permutations."""
+        if self.needed:
+            return None
         told = self.explained if explained else self.detects
         return float(np.mean([told(unit) for unit in self.found.units]))
 
@@ -168,7 +195,7 @@ def asked_of(
     """Return what units of one kind detect, searched on one half of the pictures and told of the other."""
     units = activations.shape[1]
     with progress_bar(run.quiet) as bar:
-        total = parts(concepts, units, options.pairs, options.permutations, 64)
+        total = parts(concepts, units, options.pairs, options.permutations, CONTROL_UNITS)
         task = bar.add_task(f"what {name} detect", total=total)
         rng = np.random.default_rng((run.seed, 10 + stream))
         searched, other = halves(concepts.images, run.seed)
@@ -188,11 +215,20 @@ def _confirmed(activations: NDArray[Any], unit: UnitDetections, concepts: Concep
         return HeldOut()
     members = concepts.members(unit.expressions[0])
     inside, outside = int(members.sum()), int((~members).sum())
-    if min(inside, outside) < 2:
-        return HeldOut(inside=inside, outside=outside)
-    area = auc_of(activations[members].astype(np.float64), activations[~members].astype(np.float64))
+    single = math.nan if unit.single is None else _area(activations, concepts.members(unit.single))
+    area = _area(activations, members)
+    if math.isnan(area):
+        return HeldOut(inside=inside, outside=outside, single=single)
     hits = int(members[np.argsort(-activations, kind="stable")[:inside]].sum())
-    return HeldOut(area, hits / (2 * inside - hits), inside, outside)
+    low, high = auc_interval(area, inside, outside)
+    return HeldOut(area, low, high, hits / (2 * inside - hits), inside, outside, single)
+
+
+def _area(activations: NDArray[Any], members: NDArray[np.bool_]) -> float:
+    """Return the AUROC of pictures above the others; not a number where there are fewer than two of either."""
+    if min(members.sum(), (~members).sum()) < 2:
+        return math.nan
+    return auc_of(activations[members].astype(np.float64), activations[~members].astype(np.float64))
 
 
 def said(expression: Expression) -> str:
@@ -213,5 +249,5 @@ def factor_names_of(expression: Expression) -> tuple[str, ...]:
 
 
 def factors_of(unit: UnitDetections) -> str:
-    """Return the factors of a unit's best expression as people say them."""
-    return " and ".join(plain(name) for name in factor_names_of(unit.expressions[0]))
+    """Return the factors of a unit's best expression as people say them, in the order of the alphabet."""
+    return " and ".join(sorted(plain(name) for name in factor_names_of(unit.expressions[0])))

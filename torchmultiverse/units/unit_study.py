@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.analyze import RunOptions
+from torchmultiverse.connect import check_engine
 from torchmultiverse.documents import EncodedImage
 from torchmultiverse.errors import counted
 from torchmultiverse.evaluation import plain
 from torchmultiverse.features import Features, features_of, last_of_trunk
 from torchmultiverse.images import rgb, thumbnail
 from torchmultiverse.models import load_model
-from torchmultiverse.stats import auc_interval
-from torchmultiverse.store import ImageSet, open_images
+from torchmultiverse.store import ImageSet, columns_of, dataset_name, label_column, open_images
 from torchmultiverse.study import Bar, BarChart, Cell, ImageRow, LineChart, Point, Section, Series, Study
 from torchmultiverse.train import SparseAutoencoder, kept_autoencoder, train_autoencoder
 from torchmultiverse.units.detection import Concepts
@@ -60,11 +60,14 @@ def study_units(
 
     Raises:
         ModelError: no such layer.
+        QuestionError: no such column (label, group).
+        SettingError: no such engine.
         DatasetError: no factor that varies, or too few pictures.
     """
     options, run = options or UnitOptions(), run or RunOptions()
     loaded = load_model(model) if isinstance(model, str) else model
     images = open_images(dataset)
+    _check(options, images)
     layer = options.layer or last_of_trunk(loaded)
     features = features_of(loaded, images, [layer], run.store, options.limit, run.seed, quiet=run.quiet)
     vectors = features.layers[layer]
@@ -92,6 +95,17 @@ def study_units(
     return study.model_copy(update={"sections": (*study.sections, *more)}), lines
 
 
+def _check(options: UnitOptions, images: ImageSet) -> None:
+    """Refuse names that are asked for late, before anything is computed."""
+    columns, name = columns_of(images), dataset_name(images)
+    if options.errors or options.label is not None:
+        label_column(columns, options.label, name)
+    if options.group not in ("auto", "rows"):
+        label_column(columns, options.group, name, "--group")
+    if options.scenes:
+        check_engine(options.engine)
+
+
 def _autoencoder(
     vectors: NDArray[np.float32], features: Features, layer: str, options: UnitOptions, run: RunOptions,
     out: str | Path | None,
@@ -107,16 +121,15 @@ def _lines(kind: Kind) -> list[dict[str, Cell]]:
     found: list[dict[str, Cell]] = []
     for unit, alike in zip(kind.found.units, kind.semanticity, strict=True):
         known, held_out = bool(unit.expressions), kind.held_out[unit.unit]
-        ends: tuple[float | None, float | None] = (None, None)
-        if held_out.area == held_out.area:
-            ends = auc_interval(held_out.area, held_out.inside, held_out.outside)
         found.append(
             {
                 "kind": kind.name, "unit": unit.unit, "detects": said(unit.expressions[0]) if known else "nothing",
-                "AUROC": _known(held_out.area), "low": ends[0], "high": ends[1], "IoU": _known(held_out.overlap),
+                "AUROC": _known(held_out.area), "low": _known(held_out.low), "high": _known(held_out.high),
+                "IoU": _known(held_out.overlap),
                 "pictures (other half)": held_out.inside, "AUROC where searched": unit.areas[0] if known else None,
-                "best single value": unit.best_single, "false-discovery rate": unit.q, "monosemanticity": float(alike),
-                "detector": "yes" if kind.detects(unit) else "no", "explained": "yes" if kind.explained(unit) else "no",
+                "best single value": _known(held_out.single), "false-discovery rate": unit.q,
+                "monosemanticity": float(alike), "detector": _told(kind, kind.detects(unit)),
+                "explained": _told(kind, kind.explained(unit)),
             }
         )  # fmt: skip
     return found
@@ -132,11 +145,13 @@ def _study(
     explained = sum(first.explained(unit) for unit in first.found.units)
     tally = Counter(factors_of(unit) for unit in detectors)
     most = f"; most of them {plain(tally.most_common(1)[0][0])}" if tally else ""
+    chance = f"at most {100 * options.rate:.0f} % of them by chance" if len(first.found.control) else "no control"
     headline = (
-        f"{len(detectors):,} of {counted(units, 'unit')} of {layer} detect a value or two (at most "
-        f"{100 * options.rate:.0f} % "
-        f"of them by chance){most}; {explained:,} are explained by it."
+        f"{len(detectors):,} of {counted(units, 'unit')} of {layer} detect a value or two ({chance}){most}; "
+        f"{explained:,} are explained by it."
     )
+    if first.needed:
+        headline = f"What the {counted(units, 'unit')} of {layer} detect cannot be told: {_too_few(first)}."
     return Study(
         kind="units", title=f"What the units of {features.model} detect", headline=headline, models=(features.model,),
         dataset=features.dataset,
@@ -149,9 +164,11 @@ def _study(
         },
         sections=(_compared(kinds), _by_factor(first), _table(first, lines), _pictures(first, images, features)),
         notes=(
+            *(f"{kind.name}: {_too_few(kind)}." for kind in kinds if kind.needed),
             *notes,
             "Expressions were searched on one half of the pictures, drawn at random; AUROC, its interval and IoU are "
-            "those of the other half, which the search did not see.",
+            "those of the other half, which the search did not see; so is that of the best single value. A detector "
+            "reaches the false-discovery rate where it was searched, and the interval of its AUROC is above 0.5.",
             "The control exchanges activations over pictures, and searches as long: what it finds is what the best of "
             "so many expressions reaches by chance. Pictures of one scene are not independent; where there are such, "
             "it is too narrow.",
@@ -160,6 +177,16 @@ def _study(
         ),
         sources=SOURCES,
     )  # fmt: skip
+
+
+def _too_few(kind: Kind) -> str:
+    """Say why no unit can be a detector."""
+    least = 1 / (1 + len(kind.found.control))
+    return (
+        f"too few permutations: with {kind.options.permutations} of {counted(len(kind.found.units), 'unit')} no "
+        f"false-discovery rate is below {least:.2g}; for {kind.options.rate:g} at least {kind.needed} are needed "
+        "(--permutations)"
+    )
 
 
 def _compared(kinds: Sequence[Kind]) -> Section:
@@ -193,6 +220,10 @@ def _compared(kinds: Sequence[Kind]) -> Section:
         ),
         table=tuple(table),
     )  # fmt: skip
+
+
+def _told(kind: Kind, yes: bool) -> str:
+    return "–" if kind.needed else "yes" if yes else "no"
 
 
 def _known(value: float) -> float | None:
