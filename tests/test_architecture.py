@@ -32,6 +32,12 @@ def test_no_file_is_longer_than_600_lines() -> None:
     assert not long
 
 
+def test_no_two_modules_of_tests_share_a_name() -> None:
+    # They are imported by their name alone: of two in one process, the second is an error, or silently the first.
+    names = [path.name for path in sorted((ROOT / "tests").rglob("*.py")) if path.name != "conftest.py"]
+    assert sorted(name for name in set(names) if names.count(name) > 1) == []
+
+
 def test_no_function_has_more_than_80_lines_or_10_parameters() -> None:
     large = {}
     for path in _files():
