@@ -183,5 +183,5 @@ def test_a_submission_is_checked_against_rows_and_a_second_run(drawn: ImageList,
     (tmp_path / "bad.json").write_text(json.dumps(bad))
     with pytest.raises(DatasetError, match=r"scores\.0\.accuracy"):
         Submission.load(tmp_path / "bad.json")
-    with pytest.raises(DatasetError, match="there is no .*none"):
+    with pytest.raises(DatasetError, match=r"there is no .*none"):
         Submission.load(tmp_path / "none.json")
