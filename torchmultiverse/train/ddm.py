@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import DatasetError, ModelError, SettingError
+from torchmultiverse.train.loss_terms import EpochMeans, TrunkVectors
 
 if TYPE_CHECKING:
     import torch
@@ -175,15 +176,7 @@ class DomainTerms:
         self.critic.requires_grad_(False)  # the loop learns all that has a gradient
         self._optimizer = torch.optim.Adam(self.critic.parameters(), training.ddm_rate, _BETAS)
         self._done = 0.0
-        self._sums = [0.0] * 5  # steps, term, gap, norm, share left out
-        self.history: list[list[float]] = []
-        self._caught: list[torch.Tensor] = []
-        trunk: torch.nn.Module = module.trunk  # type: ignore[assignment]
-        trunk.register_forward_hook(self._catch)
-
-    def _catch(self, module: torch.nn.Module, given: Any, made: torch.Tensor) -> None:
-        if module.training and made.requires_grad:
-            self._caught.append(made)
+        self._means, self._vectors = EpochMeans(COLUMNS), TrunkVectors(module)
 
     def __call__(self, loss: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Return what the encoder minimises, scalar: the weighted loss, minus the first term, plus the critic's gap.
@@ -194,9 +187,8 @@ class DomainTerms:
         """
         import torch
 
-        of, self._caught = self._caught, []
         with torch.autocast(loss.device.type, enabled=False):
-            whole = torch.cat([part.float() for part in of])
+            whole = self._vectors.take()
             domains = self._domains[rows.cpu()].to(whole.device).repeat(len(whole) // len(rows))
             own = torch.nn.functional.one_hot(domains, self._count).float()
             prefix, content = whole[:, : self._training.ddm_prefix], whole[:, self._training.ddm_prefix :]
@@ -206,8 +198,8 @@ class DomainTerms:
             pulled = term[counted].mean() if bool(counted.any()) else whole.sum() * 0
             gap = critic_gap(self.critic, content, own, own[self._draw(len(own))])
             norm = content.detach().norm(dim=1).mean()
-            values = (1.0, float(pulled.detach()), float(gap.detach()), float(norm), float((~counted).float().mean()))
-            self._sums = [held + value for held, value in zip(self._sums, values, strict=True)]
+            left_out = (~counted).float().mean()
+            self._means.add([float(value.detach()) for value in (pulled, gap, norm, left_out)])
             return self._training.ddm_weight * loss.float() - pulled + gap
 
     def _teach(self, content: torch.Tensor, own: torch.Tensor) -> None:
@@ -242,14 +234,14 @@ class DomainTerms:
         """Take note of how much of the training is done, 0 to 1."""
         self._done = done
 
+    @property
+    def history(self) -> list[list[float]]:
+        """Means of `COLUMNS` but the first, of each epoch that has ended."""
+        return self._means.history
+
     def end_epoch(self) -> str:
         """Return the table of all epochs so far, with means of the one that ends, as CSV of `COLUMNS`."""
-        steps, *sums = self._sums
-        if steps:
-            self.history.append([value / steps for value in sums])
-            self._sums = [0.0] * 5
-        lines = [[str(epoch), *(f"{value:.6g}" for value in row)] for epoch, row in enumerate(self.history, 1)]
-        return "\n".join(",".join(line) for line in [list(COLUMNS), *lines]) + "\n"
+        return self._means.end_epoch()
 
     def state(self) -> dict[str, Any]:
         """Return what beside the critic the next step depends on."""
@@ -258,7 +250,8 @@ class DomainTerms:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take what `state` returned."""
         self._optimizer.load_state_dict(state["critic_optimizer"])
-        self._done, self.history = float(state["done"]), [list(map(float, row)) for row in state["history"]]
+        self._done = float(state["done"])
+        self._means.load(state["history"])
 
 
 def terms_of(module: torch.nn.Module, domains: NDArray[np.int64], training: EncoderTraining) -> DomainTerms:

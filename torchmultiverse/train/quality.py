@@ -14,14 +14,15 @@ is what it is to prevent. And they are not found again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.errors import ModelError, SettingError
 from torchmultiverse.features import active_features, discriminative_features
+from torchmultiverse.train.loss_terms import EpochMeans, TrunkVectors
 
 if TYPE_CHECKING:
     import torch
@@ -33,40 +34,6 @@ COLUMNS = ("epoch", "score", "below_mean", "active", "without", "commonest")
 the term of those below the mean, of the number of active features, and of having no discriminative one; and of the
 largest share of a batch in which one discriminative feature is active: near 1, a few features are on for all pictures,
 and more weight on the norms is needed."""
-
-
-class LossTerms(Protocol):
-    """What stands beside any loss of an encoder, and changes it.
-
-    Attributes:
-        table: name of the file with what it was, epoch by epoch.
-    """
-
-    table: str
-
-    def __call__(self, loss: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-        """Return what is minimised, scalar, from the loss just computed by one pass over views of these images."""
-        ...
-
-    def modules(self) -> dict[str, torch.nn.Module]:
-        """Return what of it has weights, by name."""
-        ...
-
-    def follow(self, done: float) -> None:
-        """Take note of how much of the training is done, 0 to 1."""
-        ...
-
-    def end_epoch(self) -> str:
-        """Return the table of all epochs so far, as CSV."""
-        ...
-
-    def state(self) -> dict[str, Any]:
-        """Return what beside its modules the next step depends on, under names of its own."""
-        ...
-
-    def load_state(self, state: Mapping[str, Any]) -> None:
-        """Take what `state` returned, among what others did."""
-        ...
 
 
 def refuse_idle_scores(training: EncoderTraining, started: bool) -> None:
@@ -169,23 +136,14 @@ class QScoreTerms:
 
         self._discriminative, self._training = torch.from_numpy(discriminative), training
         self._norms = training.qscore if training.qscore_norms is None else training.qscore_norms
-        self._sums = np.zeros(len(COLUMNS))  # steps, and what the table has
-        self.history: list[list[float]] = []
-        self._caught: list[torch.Tensor] = []
-        trunk: torch.nn.Module = module.trunk  # type: ignore[assignment]
-        trunk.register_forward_hook(self._catch)
-
-    def _catch(self, module: torch.nn.Module, given: Any, made: torch.Tensor) -> None:
-        if module.training and made.requires_grad:
-            self._caught.append(made)
+        self._means, self._vectors = EpochMeans(COLUMNS), TrunkVectors(module)
 
     def __call__(self, loss: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Return the loss, less the weighted scores below the mean, and with the weighted norms above theirs."""
         import torch
 
-        of, self._caught = self._caught, []
         with torch.autocast(loss.device.type, enabled=False):
-            vectors = torch.cat([part.float() for part in of])
+            vectors = self._vectors.take()
             epsilon = self._training.qscore_epsilon
             discriminative = self._discriminative = self._discriminative.to(vectors.device)
             scores, low, high = score_terms(vectors, discriminative, epsilon)
@@ -197,7 +155,7 @@ class QScoreTerms:
                     scores.mean(), low, active.sum(1).float().mean(), 1 - found.amax(1).mean(),
                     found.mean(0).max(),
                 )  # fmt: skip
-            self._sums += np.array([1.0, *(float(value.detach()) for value in told)])
+            self._means.add([float(value.detach()) for value in told])
             return loss.float() - self._training.qscore * low + self._norms * high
 
     def modules(self) -> dict[str, torch.nn.Module]:
@@ -209,17 +167,12 @@ class QScoreTerms:
 
     def end_epoch(self) -> str:
         """Return the table of all epochs so far, with means of the one that ends, as CSV of `COLUMNS`."""
-        if self._sums[0]:
-            self.history.append((self._sums[1:] / self._sums[0]).tolist())
-            self._sums = np.zeros(len(COLUMNS))
-        lines: list[Sequence[str]] = [COLUMNS]
-        lines += [[str(epoch), *(f"{value:.6g}" for value in row)] for epoch, row in enumerate(self.history, 1)]
-        return "\n".join(",".join(line) for line in lines) + "\n"
+        return self._means.end_epoch()
 
     def state(self) -> dict[str, Any]:
         """Return the table so far."""
-        return {"qscore_history": self.history}
+        return {"qscore_history": self._means.history}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Take what `state` returned."""
-        self.history = [list(map(float, row)) for row in state.get("qscore_history", ())]
+        self._means.load(state.get("qscore_history", ()))

@@ -33,8 +33,9 @@ from torchmultiverse.store import ImageSet, ImageSubset, columns_of, manifest_ha
 from torchmultiverse.train.augment import AugmentedViews, SmallCrops
 from torchmultiverse.train.ddm import refuse_idle, terms_of
 from torchmultiverse.train.loop import RUNNING, Loop, LoopSettings, Objective, Schedule, checkpoint_of, cosine, triangle
+from torchmultiverse.train.loss_terms import LossTerms
 from torchmultiverse.train.pairs import NEAR, check_pairs, neighbours_by
-from torchmultiverse.train.quality import LossTerms, QScoreTerms, discriminative_of, refuse_idle_scores
+from torchmultiverse.train.quality import QScoreTerms, discriminative_of, refuse_idle_scores
 from torchmultiverse.train.row_choice import levels_of, trained_rows
 from torchmultiverse.train.settings import COSINE, METHODS, SUPERVISED, EncoderTraining
 from torchmultiverse.train.starting import Start, start_from, taken_over
