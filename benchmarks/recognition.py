@@ -10,7 +10,7 @@ tested on the other half; (b) worlds: trained on a random half of the animals, t
 
 Printed: accuracy, every class under 60 %, every pair of which one is taken for the other in more than 20 % of its
 pictures. Written: ``result.json`` and the two confusion matrices as pictures. Pictures are kept in the folder, one
-file per world, so that a second run continues.
+file per world, so that a second run continues, and renders only the classes that were changed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import hashlib
 import json
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,10 @@ from rendering import renderers
 from torchmultiverse.engines import RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.engines.builtin.characters import character_names
+from torchmultiverse.engines.builtin.engine import REVISION
 from torchmultiverse.engines.builtin.objects import object_class, object_names
 from torchmultiverse.engines.builtin.world import world_names
+from torchmultiverse.resources import data_folder
 from torchmultiverse.scenes import Scene
 
 YAWS = (0, 45, 225, 315)
@@ -48,31 +51,58 @@ class Pictures:
     animal: NDArray[np.int64]
 
 
+def _keys(engine: BuiltinEngine, animals: list[str]) -> list[str]:
+    """Return what the pictures of each animal or object depend on, hashed: an object on its class's file alone."""
+    scenes = data_folder("scenes")
+    common = hashlib.sha256(f"{REVISION} {engine.variant} {version('torchmultiverse')}".encode())
+    for path in sorted(scenes.rglob("*.json")):
+        name = path.relative_to(scenes)
+        if name.parts[0] in ("worlds", "props", "characters", "regions") or name.name in (
+            "paints.json",
+            "textures.json",
+        ):
+            common.update(str(name).encode() + path.read_bytes())
+    keys = []
+    for animal in animals:
+        digest = common.copy()
+        digest.update(animal.encode())
+        if animal in object_names():
+            digest.update((scenes / "objects" / f"{object_class(animal)}.json").read_bytes())
+        keys.append(digest.hexdigest()[:24])
+    return keys
+
+
 def render(
     out: Path, worlds: list[str], animals: list[str], views: int, size: int, samples: int, workers: int = 1
 ) -> Pictures:
     """Render what is missing in the folder, in so many processes, and return everything."""
     engine = BuiltinEngine()
     options = RenderOptions(size=(size, size), samples=samples)
+    keys = _keys(engine, animals)
     images, of_world, of_animal = [], [], []
     with renderers(workers) as processes:
         for w, world in enumerate(worlds):
-            key = hashlib.sha256(
-                json.dumps([world, animals, views, size, samples, engine.catalogue().fingerprint]).encode()
-            ).hexdigest()[:12]
-            path = out / f"{world}-{key}.npy"
-            if not path.exists():
-                rng = np.random.default_rng([*world.encode()])
+            path = out / f"{world}-{views}-{size}-{samples}.npz"
+            known = dict(np.load(path)) if path.exists() else {}
+            rng = np.random.default_rng([*world.encode()])
+            wanted = {}  # what the pictures of an animal are kept by: what it is and from where it is seen
+            for animal, key in zip(animals, keys, strict=True):
+                yaws = [int(yaw) for yaw in rng.choice(YAWS, views, replace=False)]
+                wanted["-".join([key, *map(str, yaws)])] = (animal, yaws)
+            missing = {name: told for name, told in wanted.items() if name not in known}
+            if missing:
                 scenes = [
-                    Scene({"World_Name": world, "Character_Name": animal, "Camera_Yaw": int(yaw)})
-                    for animal in animals
-                    for yaw in rng.choice(YAWS, views, replace=False)
+                    Scene({"World_Name": world, "Character_Name": animal, "Camera_Yaw": yaw})
+                    for animal, yaws in missing.values()
+                    for yaw in yaws
                 ]
-                temporary = path.with_suffix(".part.npy")
-                np.save(temporary, processes.pictures(scenes, options))
+                made = processes.pictures(scenes, options)
+                known |= {name: made[k * views : (k + 1) * views] for k, name in enumerate(missing)}
+                temporary = path.with_suffix(".part.npz")
+                np.savez(temporary, **{name: known[name] for name in wanted})
                 temporary.rename(path)
                 print(f"{w + 1}/{len(worlds)} {world}", file=sys.stderr, flush=True)
-            images.append(np.load(path))
+            images += [known[name] for name in wanted]
             of_world += [w] * len(animals) * views
             of_animal += [a for a in range(len(animals)) for _ in range(views)]
     return Pictures(np.concatenate(images), np.array(of_world), np.array(of_animal))
