@@ -3,8 +3,8 @@
     python benchmarks/recognition.py --out /tmp/recognition [--views 1] [--size 64] [--worlds A,B] [--animals C,D]
     python benchmarks/recognition.py --out /tmp/recognition --objects --views 3 [--worlds A,B]
 
-With ``--objects``, the classes of objects: trained on a random half of each class's objects in all the worlds, tested
-on the other half; or, with ``--held-out worlds``, on all objects in a random half of the worlds. Without it, every
+With ``--objects``, the classes of objects: a random half of each class's objects (at least one, two of five) is held
+out, trained on the others in all the worlds, tested on the held out; or, with ``--held-out worlds``, on all objects in a random half of the worlds. Without it, every
 animal is rendered in every world from random published yaws. Then (a) animals: trained on a random half of the worlds,
 tested on the other half; (b) worlds: trained on a random half of the animals, tested on the other half.
 
@@ -145,8 +145,8 @@ OBJECT_WORLDS = ("SaltFlats", "Mansion", "Desert", "TokyoDay", "Opera", "SpaceHa
 
 
 def objects(pictures: Pictures, names: list[str], rng: np.random.Generator, arguments: Any) -> dict[str, Any]:
-    """Train on a random half of each class's objects, at least one held out, or on half of the worlds, and report the
-    others by class."""
+    """Hold out a random half of each class's objects, at least one and two of five, or half of the worlds; train on the
+    rest, and report the held out by class."""
     classes = sorted({object_class(name) for name in names})
     label = np.array([classes.index(object_class(name)) for name in names])
     if arguments.held_out == "worlds":
@@ -156,7 +156,7 @@ def objects(pictures: Pictures, names: list[str], rng: np.random.Generator, argu
         train = np.zeros(len(names), bool)
         for k in range(len(classes)):
             own = rng.permutation(np.flatnonzero(label == k))
-            train[own[: len(own) // 2]] = True
+            train[own[max(1, len(own) // 2) :]] = True
         inside = train[pictures.animal]
     truth = label[pictures.animal]
     said = classify(pictures.images, truth, inside, len(classes), _training(arguments))
