@@ -4,9 +4,10 @@
     python benchmarks/recognition.py --out /tmp/recognition --objects --views 3 [--worlds A,B]
 
 With ``--objects``, the classes of objects: a random half of each class's objects (at least one, two of five) is held
-out, trained on the others in all the worlds, tested on the held out; or, with ``--held-out worlds``, on all objects in a random half of the worlds. Without it, every
-animal is rendered in every world from random published yaws. Then (a) animals: trained on a random half of the worlds,
-tested on the other half; (b) worlds: trained on a random half of the animals, tested on the other half.
+out, trained on the others in all the worlds, tested on the held out; or, with ``--held-out worlds``, on all objects in
+a random half of the worlds. Without it, every animal is rendered in every world from random published yaws. Then
+(a) animals: trained on a random half of the worlds, tested on the other half; (b) worlds: trained on a random half of
+the animals, tested on the other half.
 
 Printed: accuracy, every class under 60 %, every pair of which one is taken for the other in more than 20 % of its
 pictures. Written: ``result.json`` and the two confusion matrices as pictures. Pictures are kept in the folder, one
