@@ -15,7 +15,7 @@ from PIL import Image
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.features.cache import FeatureCache
 from torchmultiverse.features.extract import factor_names, features_of
-from torchmultiverse.features.layers import OUTPUT, LayerExtractor, choose, layers_of
+from torchmultiverse.features.layers import OUTPUT, LayerExtractor, choose, last_of_trunk, layers_of
 from torchmultiverse.models import ModelInfo, Preprocess, as_model, load_model
 from torchmultiverse.models.modules import ModuleClassifier
 from torchmultiverse.models.torch_tools import weights_hash
@@ -101,6 +101,14 @@ def test_real_architectures_have_their_blocks_as_cuts(name: str) -> None:
     output = model.encode_image(pictures(2, 64)) if name.startswith("open_clip") else model.logits(pictures(2, 64))
     seen = seen / np.linalg.norm(seen, axis=1, keepdims=True) if name.startswith("open_clip") else seen
     np.testing.assert_allclose(seen, output, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "last"), [("timm:resnet10t/random", "global_pool"), ("timm:test_vit/random", "fc_norm")]
+)
+def test_the_last_of_the_trunk_is_no_logits_whatever_the_head_is_called(name: str, last: str) -> None:
+    """A head by another name (``fc``) was the trunk's last layer: units and Q-Scores were of logits."""
+    assert last_of_trunk(load_model(name)) == last
 
 
 def test_values_are_those_of_the_layer_before_what_follows_changes_them_in_place() -> None:

@@ -138,11 +138,17 @@ def choose(model: Any, names: Sequence[str] | str = "cuts") -> list[str]:
 def last_of_trunk(model: Any) -> str:
     """Return the last place to cut that is in no head; the last of all where everything is head.
 
+    A head is what is called so, and the last layer of a classifier, whose values are logits whatever its name (``fc``,
+    ``classifier``).
+
     Raises:
         ModelError: a model without layers.
     """
     names = choose(model)
-    return ([name for name in names if not name.startswith("head")] or names)[-1]
+    trunk = [name for name in names if not name.startswith("head")]
+    if model.info.kind == "classifier" and trunk and trunk[-1] == names[-1]:
+        trunk.pop()
+    return (trunk or names)[-1]
 
 
 class LayerExtractor:
