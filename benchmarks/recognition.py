@@ -11,7 +11,7 @@ the animals, tested on the other half.
 
 Printed: accuracy, every class under 60 %, every pair of which one is taken for the other in more than 20 % of its
 pictures. Written: ``result.json`` and the two confusion matrices as pictures. Pictures are kept in the folder, one
-file per world, so that a second run continues, and renders only the classes that were changed.
+file per world, so that a second run continues, and renders only the objects that were changed.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.engines.builtin.characters import character_names
 from torchmultiverse.engines.builtin.engine import REVISION
 from torchmultiverse.engines.builtin.objects import object_class, object_names
+from torchmultiverse.engines.builtin.objects.library import load_spec
 from torchmultiverse.engines.builtin.world import world_names
 from torchmultiverse.resources import data_folder
 from torchmultiverse.scenes import Scene
@@ -53,7 +54,7 @@ class Pictures:
 
 
 def _keys(engine: BuiltinEngine, animals: list[str]) -> list[str]:
-    """Return what the pictures of each animal or object depend on, hashed: an object on its class's file alone."""
+    """Return what the pictures of each animal or object depend on, hashed: an object on its own data alone."""
     scenes = data_folder("scenes")
     common = hashlib.sha256(f"{REVISION} {engine.variant} {version('torchmultiverse')}".encode())
     for path in sorted(scenes.rglob("*.json")):
@@ -68,7 +69,7 @@ def _keys(engine: BuiltinEngine, animals: list[str]) -> list[str]:
         digest = common.copy()
         digest.update(animal.encode())
         if animal in object_names():
-            digest.update((scenes / "objects" / f"{object_class(animal)}.json").read_bytes())
+            digest.update(load_spec(animal).model_dump_json().encode())
         keys.append(digest.hexdigest()[:24])
     return keys
 
