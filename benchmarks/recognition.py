@@ -35,7 +35,7 @@ from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.engines.builtin.characters import character_names
 from torchmultiverse.engines.builtin.engine import REVISION
 from torchmultiverse.engines.builtin.objects import object_class, object_names
-from torchmultiverse.engines.builtin.objects.library import load_spec
+from torchmultiverse.engines.builtin.objects.library import load_spec, object_key
 from torchmultiverse.engines.builtin.world import world_names
 from torchmultiverse.resources import data_folder
 from torchmultiverse.scenes import Scene
@@ -59,17 +59,14 @@ def _keys(engine: BuiltinEngine, animals: list[str]) -> list[str]:
     common = hashlib.sha256(f"{REVISION} {engine.variant} {version('torchmultiverse')}".encode())
     for path in sorted(scenes.rglob("*.json")):
         name = path.relative_to(scenes)
-        if name.parts[0] in ("worlds", "props", "characters", "regions") or name.name in (
-            "paints.json",
-            "textures.json",
-        ):
+        if name.parts[0] in ("worlds", "props", "characters", "regions", "paints.json", "textures.json"):
             common.update(str(name).encode() + path.read_bytes())
     keys = []
     for animal in animals:
         digest = common.copy()
         digest.update(animal.encode())
         if animal in object_names():
-            digest.update(load_spec(animal).model_dump_json().encode())
+            digest.update(object_key(load_spec(animal)).encode())
         keys.append(digest.hexdigest()[:24])
     return keys
 

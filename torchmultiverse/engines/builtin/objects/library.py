@@ -71,6 +71,11 @@ def _code_hash() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
+def object_key(spec: document.ObjectSpec) -> str:
+    """Return a hash, 24 hexadecimal digits, of what an object is made of: its data and the code that builds it."""
+    return hashlib.sha256(f"{spec.model_dump_json()} {_code_hash()}".encode()).hexdigest()[:24]
+
+
 def load_object(name: str) -> CharacterMesh:
     """Return an object, built or from the cache.
 
@@ -78,8 +83,7 @@ def load_object(name: str) -> CharacterMesh:
         SpecError: no such object, or a file that is wrong.
     """
     spec = load_spec(name)
-    key = hashlib.sha256(f"{spec.model_dump_json()} {_code_hash()}".encode()).hexdigest()[:24]
-    path = cache_folder("objects") / f"{name}-{key}.npz"
+    path = cache_folder("objects") / f"{name}-{object_key(spec)}.npz"
     if path.exists():
         try:
             return _read(path, name, spec.stand.hover)
