@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from contract.live import serve
 from unreal.packaged import game
+from waiting import eventually
 
 from torchmultiverse.connect import OwningEngine
 from torchmultiverse.engines import (
@@ -331,5 +332,8 @@ def test_closing_twice_is_allowed_and_leaves_no_thread() -> None:
         engine.catalogue()
         engine.close()
         engine.close()
-    left = [t for t in set(threading.enumerate()) - before if not t.name.startswith("asyncio")]
-    assert not left
+
+    def left() -> list[threading.Thread]:
+        return [t for t in set(threading.enumerate()) - before if not t.name.startswith("asyncio")]
+
+    assert eventually(lambda: not left()), left()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from waiting import eventually
 
 from torchmultiverse.connect import open_engine
 from torchmultiverse.engines import Failure, Frame, RenderOptions
@@ -76,7 +77,8 @@ def test_a_worker_that_hangs_costs_nothing(lease: float, tmp_path: Path, undistu
     report = generate(SPEC, tmp_path / "d", Hanging, workers=3, lease=lease, progress=False, shard_rows=16)
     assert not report.failures
     assert data(tmp_path / "d").equals(undisturbed)
-    assert not [t for t in threading.enumerate() if t.name.startswith("farm-")], "the worker that hung has ended too"
+    ended = eventually(lambda: not [t for t in threading.enumerate() if t.name.startswith("farm-")])
+    assert ended, "the worker that hung has ended too"
 
 
 def test_the_only_worker_hangs_and_gets_a_new_engine(tmp_path: Path, undisturbed: pa.Table) -> None:
@@ -213,13 +215,13 @@ def test_killed_many_times_with_workers_that_hang(tmp_path: Path, undisturbed: p
     """The same command after ``kill -9`` at any moment, with two workers of which one hangs: the same bytes."""
     rng = random.Random(5)
     program = (
-        "import sys; sys.path.insert(0, sys.argv[2])\n"
+        "import sys; sys.path[:0] = sys.argv[2:]\n"
         "from test_many_machines import SPEC, Hanging\n"
         "from torchmultiverse.farm import generate\n"
         "Hanging.delay = 0.08\n"
         "generate(SPEC, sys.argv[1], Hanging, workers=2, lease=1, progress=False, shard_rows=16)\n"
     )
-    command = [sys.executable, "-c", program, str(tmp_path / "d"), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", program, str(tmp_path / "d"), *map(str, Path(__file__).parents[:2])]
     kills = 0
     for _ in range(40):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
+from waiting import eventually
 
 from torchmultiverse.connect import open_engine
 from torchmultiverse.engines import Annotates, Engine, Failure, Frame, RenderOptions
@@ -136,7 +137,7 @@ def test_an_engine_that_dies_is_made_anew_and_nothing_is_lost() -> None:
     assert Fragile.deaths >= 10
     with stream(engine=lambda: Fragile(every=1)) as live, pytest.raises(EngineError, match="times in a row"):
         next(iter(live))
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("stream-")]
+    assert eventually(lambda: not [one for one in threading.enumerate() if one.name.startswith("stream-")])
 
 
 def test_a_scene_that_fails_is_said() -> None:
