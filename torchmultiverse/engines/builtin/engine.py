@@ -434,7 +434,8 @@ class BuiltinEngine(Engine):
         instances: list[CharacterInstance | None] = [None] * max((actor.number for actor in two), default=0)
         for actor in two:
             instances[actor.number - 1] = self._instance(actor, two, renderer, side)
-        instances = self._arranged(instances, two, renderer, side)
+        instances, turned = self._arranged(instances, two, renderer, side)
+        actors = [turned.get(actor.number, actor) for actor in actors]
         place = renderer.world, _key(renderer.world), kind
         return self._crowd.joined(scene, actors, instances, place, view, self._classes)
 
@@ -460,31 +461,35 @@ class BuiltinEngine(Engine):
         actors: list[placement.Actor],
         renderer: WorldRenderer,
         side: int,
-    ) -> list[CharacterInstance | None]:
-        """Return the characters, one of them where it stands to the other as its place says, where that is asked."""
+    ) -> tuple[list[CharacterInstance | None], dict[int, placement.Actor]]:
+        """Return the characters, one of them where it stands to the other as its place says, where that is asked; and
+        those that were laid down for it, by number, with the angles that they then have."""
         subject = next((actor for actor in actors if actor.position in relative.RELATIVE), None)
         if subject is None:
-            return instances
+            return instances, {}
         (other,) = (actor for actor in actors if actor is not subject)
 
-        def arranged() -> list[CharacterInstance | None]:
-            moved, numbers, bodies = list(instances), (subject.number - 1, other.number - 1), []
-            for number in numbers:
-                one = instances[number]
+        def arranged() -> tuple[list[CharacterInstance | None], dict[int, placement.Actor]]:
+            moved, bodies = list(instances), []
+            turned: dict[int, placement.Actor] = {}
+            for actor in (subject, other):
+                one = instances[actor.number - 1]
                 assert one is not None
-                bodies.append(
-                    relative.Body(one.vertices.astype(float), one.faces, centre_of_mass(one.vertices, one.faces))
-                )
+                middle, tilted = centre_of_mass(one.vertices, one.faces), bool(actor.roll or actor.pitch)
+                bodies.append(relative.Body(one.vertices.astype(float), one.faces, middle, fixed=tilted))
             x, y, _ = bodies[subject.position not in ("under", "below")].middle
             ground, eye = renderer.world.ground(float(x), float(y)), placement.eye_of(renderer.world)
             found = relative.arrange(subject.position, bodies[0], bodies[1], ground, eye)
-            for number, body in zip(numbers, found, strict=True):
-                one = instances[number]
+            for actor, body in zip((subject, other), found, strict=True):
+                one = instances[actor.number - 1]
                 assert one is not None
-                vertices = body.vertices.astype(np.float32)
-                parts = placed_parts(one.parts, vertices, one.normals)
-                moved[number] = replace(one, vertices=vertices, parts=parts)
-            return moved
+                vertices, normals = body.vertices.astype(np.float32), one.normals
+                if not np.array_equal(body.turn, np.eye(3)):
+                    normals = (normals @ body.turn.T).astype(np.float32)
+                    turned[actor.number] = placement.turned(actor, body.turn)
+                parts = placed_parts(one.parts, vertices, normals)
+                moved[actor.number - 1] = replace(one, vertices=vertices, normals=normals, parts=parts)
+            return moved, turned
 
         key = ("arranged", *_key(renderer.world), side, *actors)
         return self._instances.get(key, arranged)  # type: ignore[no-any-return]

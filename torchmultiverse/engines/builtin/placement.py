@@ -12,7 +12,7 @@ is where its nose points, at 0 the picture's right, +x.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -181,8 +181,6 @@ def scene_actors(scene: Scene) -> list[Actor]:
     if len(found) == 2:
         places = [actor.position for actor in found]
         if places == ["center", "center"]:
-            from dataclasses import replace
-
             return [replace(found[0], position="left"), replace(found[1], position="right")]
         if places[0] == places[1] != "location":
             raise SpecError(f"both characters are at '{places[0]}'; give Character1_Pos and Character2_Pos two places")
@@ -252,6 +250,15 @@ def rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float64]:
     about_y = np.array([[np.cos(p), 0, np.sin(p)], [0, 1, 0], [-np.sin(p), 0, np.cos(p)]])
     about_x = np.array([[1, 0, 0], [0, np.cos(r), -np.sin(r)], [0, np.sin(r), np.cos(r)]])
     return np.asarray(about_z @ about_y @ about_x)
+
+
+def turned(actor: Actor, turn: NDArray[Any]) -> Actor:
+    """Return a character with the angles that it has after a further turn (3, 3) in the world."""
+    found = turn @ rotation(actor.yaw, actor.pitch, actor.roll)
+    pitch = float(np.degrees(np.arcsin(np.clip(found[2, 0], -1, 1))))
+    yaw = float(np.degrees(np.arctan2(-found[1, 0], found[0, 0])))
+    roll = float(np.degrees(np.arctan2(found[2, 1], found[2, 2])))
+    return replace(actor, yaw=yaw, pitch=pitch, roll=roll)
 
 
 def view(scene: Scene, world: World, kind: Layout, size: tuple[int, int]) -> View:

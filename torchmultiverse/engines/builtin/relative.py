@@ -8,15 +8,12 @@ or that the other is beside, stands where its own coordinates say.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.footprint import Field, field, rest
+from torchmultiverse.engines.builtin.footprint import Field, field
+from torchmultiverse.engines.builtin.resting import rest
+from torchmultiverse.engines.builtin.stances import Array, Body
 
-Array = NDArray[Any]
 RELATIVE = (
     "above", "behind", "below", "in front of", "inside", "on", "to the left of", "to the right of", "under",
 )  # fmt: skip
@@ -35,30 +32,6 @@ _FILL = 0.7
 """Share of the other's hollow, or of its extent, that what is inside it takes."""
 
 
-@dataclass(frozen=True)
-class Body:
-    """A character in its place: vertices (V, 3), faces (F, 3), and the middle (3,) of its volume, world metres."""
-
-    vertices: Array
-    faces: Array
-    middle: Array
-
-    @property
-    def low(self) -> Array:
-        """Least coordinates (3,)."""
-        return np.asarray(self.vertices.min(0))
-
-    @property
-    def high(self) -> Array:
-        """Greatest coordinates (3,)."""
-        return np.asarray(self.vertices.max(0))
-
-    def moved(self, offset: Array, scale: float = 1.0) -> Body:
-        """Return it scaled about its middle, then moved."""
-        vertices = (self.vertices - self.middle) * scale + self.middle + offset
-        return Body(vertices, self.faces, self.middle + offset)
-
-
 def arrange(relation: str, subject: Body, other: Body, ground: float, eye: Array) -> tuple[Body, Body]:
     """Return the subject and the other, moved so that the subject stands to the other as the word says.
 
@@ -69,34 +42,25 @@ def arrange(relation: str, subject: Body, other: Body, ground: float, eye: Array
         eye: the camera at yaw 0, (3,).
     """
     if relation == "on":
-        other = _grounded(other, ground)
-        return _laid(subject, other), other
+        return rest(subject, other, ground)
     if relation == "under":
-        subject = _grounded(subject, ground)
-        return subject, _laid(other, subject)
+        above, below = rest(other, subject, ground)
+        return below, above
     if relation == "above":
-        other = _grounded(other, ground)
+        other = other.grounded(ground)
         return _raised(subject, other), other
     if relation == "below":
-        subject = _grounded(subject, ground)
+        subject = subject.grounded(ground)
         return subject, _raised(other, subject)
     if relation == "behind":
         return _behind(subject, other, eye), other
     if relation == "in front of":
         return subject, _behind(other, subject, eye)
     if relation == "inside":
-        other = _grounded(other, ground)
+        other = other.grounded(ground)
         return _enclosed(subject, other), other
     side = -1 if relation == "to the left of" else 1
     return _beside(subject, other, side, float(eye[1])), other
-
-
-def _grounded(body: Body, ground: float) -> Body:
-    return body.moved(np.array([0, 0, ground - body.low[2]]))
-
-
-def _laid(upper: Body, lower: Body) -> Body:
-    return upper.moved(rest((lower.vertices, lower.faces), (upper.vertices, upper.faces), lower.middle, upper.middle))
 
 
 def _raised(upper: Body, lower: Body) -> Body:
