@@ -16,7 +16,7 @@ from stand_ins import SHAPES, StandIns, body
 
 from torchmultiverse.engines import Failure, RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine, placement
-from torchmultiverse.engines.builtin.footprint import centre_of_mass, field, rest
+from torchmultiverse.engines.builtin.footprint import centre_of_mass, field
 from torchmultiverse.engines.builtin.relative import CLEARANCE, RELATIVE, Body, arrange
 from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.scenes import Scene, expanded, hard_negative, parse_spec
@@ -220,6 +220,11 @@ def reach(upper: Body, lower: Body) -> float:
     return float(gaps[np.isfinite(gaps)].max())
 
 
+def span(one: Body) -> np.ndarray:
+    """Return how far the vertices are from the middle, which turning does not change."""
+    return np.linalg.norm(one.vertices - one.middle, axis=1)
+
+
 PAIRS = [
     ("Ball", "Plate"), ("Plate", "Ball"), ("Bottle", "Box"), ("Box", "Bottle"), ("Pan", "Table"), ("Ball", "Bowl"),
     ("Bottle", "Elephant"), ("Robin", "Elephant"), ("Elephant", "Robin"), ("Table", "Pan"), ("Fish", "Box"),
@@ -231,15 +236,15 @@ def test_on_and_under_touch_and_above_and_below_do_not(upper, lower):
     for scales in ((1.0, 1.0), (0.75, 1.3)):
         one, two = made(upper, (0.2, 0.1, 3.4), scales[0]), made(lower, (-0.1, 0.05, 0.2), scales[1])
         for relation, first, second in (("on", one, two), ("under", two, one)):
-            a, b = arrange(relation, first, second, 0.1, EYE)
+            a, b = arrange(relation, first, second, lambda x, y: 0.1, EYE)
             above, below = (a, b) if relation == "on" else (b, a)
             assert below.low[2] == pytest.approx(0.1), "what carries does not stand on the ground"
             assert abs(reach(above, below)) < 0.025, "it does not touch, or is sunk in"
             assert (below.low[:2] - 1e-6 <= above.middle[:2]).all(), "its middle is beside what carries it"
             assert (above.middle[:2] <= below.high[:2] + 1e-6).all()
-            assert np.allclose(np.ptp(above.vertices, axis=0), np.ptp(one.vertices, axis=0)), "its size changed"
+            assert np.allclose(span(above), span(one)), "its size changed"
         for relation, first, second in (("above", one, two), ("below", two, one)):
-            a, b = arrange(relation, first, second, 0.1, EYE)
+            a, b = arrange(relation, first, second, lambda x, y: 0.1, EYE)
             above, below = (a, b) if relation == "above" else (b, a)
             assert above.low[2] - below.high[2] >= CLEARANCE - 1e-6
             assert above.high[2] <= max(0.1 + 4.5, below.high[2] + CLEARANCE + np.ptp(above.vertices[:, 2])) + 1e-6
@@ -250,40 +255,38 @@ def test_on_and_under_touch_and_above_and_below_do_not(upper, lower):
 
 def test_a_ball_lies_in_the_middle_of_a_plate_and_a_plate_on_a_ball():
     plate, ball = made("Plate"), made("Ball", (0.6, -0.3, 2.0), 0.3)
-    lying, _ = arrange("on", ball, plate, 0.0, EYE)
+    lying, _ = arrange("on", ball, plate, lambda x, y: 0.0, EYE)
     assert lying.low[2] == pytest.approx(0.06, abs=0.005)
     assert np.abs(lying.middle[:2]).max() < 0.06
-    flat, under = arrange("on", plate, ball, 0.0, EYE)
+    flat, under = arrange("on", plate, ball, lambda x, y: 0.0, EYE)
     assert flat.low[2] == pytest.approx(0.48, abs=0.005)
     assert np.abs(flat.middle[:2] - under.middle[:2]).max() < 0.06
-    move = rest((plate.vertices, plate.faces), (ball.vertices, ball.faces), plate.middle, ball.middle)
-    assert np.allclose(ball.vertices + move, lying.vertices)
 
 
 @pytest.mark.parametrize(("subject", "other"), [("Box", "Ball"), ("Elephant", "Bottle"), ("Bottle", "Robin")])
 def test_beside_and_behind_are_clear_of_each_other(subject, other):
     """Also where their coordinates would have them in one place."""
     one, two = made(subject, (0.1, 0, 0), 1.3), made(other, (0, 0.1, 0), 1.3)
-    left, right = arrange("to the left of", one, two, 0.0, EYE)
+    left, right = arrange("to the left of", one, two, lambda x, y: 0.0, EYE)
     assert left.high[0] < right.low[0]
     assert np.array_equal(right.vertices, two.vertices)
-    right, left = arrange("to the right of", one, two, 0.0, EYE)
+    right, left = arrange("to the right of", one, two, lambda x, y: 0.0, EYE)
     assert left.high[0] < right.low[0]
-    far, near = arrange("behind", one, two, 0.0, EYE)
+    far, near = arrange("behind", one, two, lambda x, y: 0.0, EYE)
     assert far.low[1] > near.high[1]
-    near, far = arrange("in front of", one, two, 0.0, EYE)
+    near, far = arrange("in front of", one, two, lambda x, y: 0.0, EYE)
     assert far.low[1] > near.high[1]
 
 
 def test_inside_is_in_the_hollow_of_a_vessel_or_within_the_extent_of_a_body():
-    ball, bowl = arrange("inside", made("Ball"), made("Bowl", (0.3, 0.2, 0)), 0.0, EYE)
+    ball, bowl = arrange("inside", made("Ball"), made("Bowl", (0.3, 0.2, 0)), lambda x, y: 0.0, EYE)
     assert np.hypot(*(ball.middle - bowl.middle)[:2]) < 0.1
     assert ball.low[2] < 0.5 * bowl.high[2], "it lies on the rim"
     assert (ball.low[:2] > bowl.low[:2]).all()
     assert (ball.high[:2] < bowl.high[:2]).all()
     assert abs(reach(ball, bowl)) < 0.03
     for name in ("Box", "Elephant", "Table"):
-        small, around = arrange("inside", made("Bottle"), made(name, (0.3, 0.2, 0)), 0.0, EYE)
+        small, around = arrange("inside", made("Bottle"), made(name, (0.3, 0.2, 0)), lambda x, y: 0.0, EYE)
         assert (small.low > around.low).all()
         assert (small.high < around.high).all()
         ratio = np.ptp(small.vertices, axis=0) / np.ptp(made("Bottle").vertices, axis=0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torchmultiverse.engines import Frame
 from torchmultiverse.scenes import Design, Scene, Spec
-from torchmultiverse.store import measure, outside
+from torchmultiverse.store import limits_of, measure, outside
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class CameraRetries:
 
     def failed(self, frame: Frame) -> int:
         """Return how many checks a frame fails."""
-        return len(outside(measure(frame), self.limits))
+        return len(outside(measure(frame), limits_of(frame.scene.wire, self.limits)))
 
     def scene(self, scene: Scene, step: int) -> Scene:
         """Return a scene with the camera moved."""

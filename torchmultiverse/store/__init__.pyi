@@ -40,6 +40,7 @@ from .mp4 import export_mp4 as export_mp4
 from .parquet import GROUP_ROWS as GROUP_ROWS
 from .parquet import reading as reading
 from .parquet import write_groups as write_groups
+from .quality import limits_of as limits_of
 from .quality import measure as measure
 from .quality import outside as outside
 from .reader import StoredDataset as StoredDataset

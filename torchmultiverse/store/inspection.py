@@ -13,8 +13,9 @@ import pyarrow as pa
 from PIL import Image
 
 from torchmultiverse.images import read
+from torchmultiverse.json_text import read_json
 from torchmultiverse.store.minimal import differences
-from torchmultiverse.store.quality import FIGURE_GROUND, LIMITS, UNSEEN, figure_ground_in, outside, quality
+from torchmultiverse.store.quality import FIGURE_GROUND, LIMITS, UNSEEN, figure_ground_in, limits_of, outside, quality
 from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.thumbnails import THUMB, Thumbnails, runs
 
@@ -118,7 +119,8 @@ def inspect(dataset: StoredDataset) -> Inspection:
     """
     spec = dataset.manifest.identity.get("spec", {})
     usual = {k: v for k, v in LIMITS.items() if f"quality_{k}" != UNSEEN or UNSEEN in dataset.columns}
-    limits = {**usual, **{k: (v[0], v[1]) for k, v in spec.get("quality", {}).get("limits", {}).items()}}
+    own = {k: (v[0], v[1]) for k, v in spec.get("quality", {}).get("limits", {}).items()}
+    limits = {**usual, **own}
     result = Inspection(len(dataset), limits)
     # Masks as this package defines them: those of what it rendered.
     masked = FIGURE_GROUND[0] not in dataset.columns and "mask" in spec.get("render", {}).get("passes", ())
@@ -126,7 +128,7 @@ def inspect(dataset: StoredDataset) -> Inspection:
     digests = np.zeros(len(dataset), "S16")
     thumbs = Thumbnails(len(dataset))
     side = 0
-    for row, values in enumerate(_measured(dataset)):
+    for row, (values, scene) in enumerate(zip(_measured(dataset), _scenes(dataset), strict=True)):
         data = dataset.image_bytes(row)
         digests[row] = hashlib.sha256(data).digest()[:16]
         whole = read(data, dataset.place(row))
@@ -136,7 +138,7 @@ def inspect(dataset: StoredDataset) -> Inspection:
             values |= quality(np.asarray(whole))
         if masked:
             values |= figure_ground_in(np.asarray(whole), np.asarray(dataset.image(row, "mask")))
-        for name in outside(values, limits):
+        for name in outside(values, limits_of(scene, own)):
             failed[name].append(row)
     result.failed = dict(sorted(failed.items()))
     same = runs(digests)
@@ -164,6 +166,20 @@ def _measured(dataset: StoredDataset) -> Iterator[dict[str, Any]]:
         columns = {name: table[name].to_numpy() for name in known}
         for row in range(len(table)):
             yield {name: float(column[row]) for name, column in columns.items() if not np.isnan(column[row])}
+
+
+def _scenes(dataset: StoredDataset) -> Iterator[Mapping[str, Any]]:
+    """Yield the factors of each row by wire name; none, where its scene is not kept."""
+    if "scene" not in dataset.columns:
+        yield from ({} for _ in range(len(dataset)))
+        return
+    for table in dataset.tables(["scene"]):
+        for text in table["scene"].to_pylist():
+            try:
+                found = read_json(text) if isinstance(text, str) else {}
+            except ValueError:  # a column of somebody else's that is called so
+                found = {}
+            yield found if isinstance(found, dict) else {}
 
 
 def _of_different_scenes(dataset: StoredDataset, groups: list[list[int]]) -> list[list[int]]:

@@ -43,6 +43,36 @@ LIMITS: dict[str, tuple[float, float]] = {
 }
 """The range of each measured value outside of which a picture fails; a spec's ``quality.limits`` replace some."""
 
+HIDING: dict[str, tuple[float, float]] = {
+    "behind": (0.35, 0.9),
+    "in front of": (0.9, 0.35),
+    "on": (0.4, 0.4),
+    "under": (0.4, 0.4),
+    "inside": (0.0, 0.4),
+}
+"""Place of a character relative to the other → least share of it, and of the other one, that is to be seen."""
+HIDING_BY_COORDINATES: dict[str, tuple[float, float]] = {"behind": (0.02, 0.9), "in front of": (0.9, 0.02)}
+"""The same of relations that the published coordinates make: what is straight behind may be hidden almost whole."""
+
+
+def limits_of(
+    scene: Mapping[str, Any], limits: Mapping[str, Sequence[float]] | None = None
+) -> dict[str, Sequence[float]]:
+    """Return the limits that hold for a scene: those of `LIMITS`, but where one character is meant to hide the other.
+
+    Args:
+        scene: its factors by wire name, those at their defaults left out.
+        limits: a spec's own, instead of all of these.
+    """
+    found: dict[str, Sequence[float]] = dict(LIMITS)
+    for one, other in ((1, 2), (2, 1)):
+        least = HIDING.get(str(scene.get(f"Character{one}_Pos")))
+        if least is None and one == 1 and scene.get("Character1_Pos") == "location":
+            least = HIDING_BY_COORDINATES.get(str(scene.get("Relation")))
+        if least is not None:
+            found |= {f"visible{number}": (low, 1.0) for number, low in zip((one, other), least, strict=True)}
+    return found | dict(limits or {})
+
 
 def measure(frame: Frame) -> dict[str, float | None]:
     """Return everything that is measured on a frame, by column."""

@@ -44,7 +44,7 @@ from torchmultiverse.scenes import (
     to_stored,
 )
 from torchmultiverse.store.object_column import is_list, object_features, object_type
-from torchmultiverse.store.quality import FIGURE_GROUND, OCCLUDED, QUALITY, UNSEEN, measure, outside
+from torchmultiverse.store.quality import FIGURE_GROUND, OCCLUDED, QUALITY, UNSEEN, limits_of, measure, outside
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 VOLATILE = ("render_ms",)
@@ -251,7 +251,7 @@ class RowSchema:
                 values[name] = None if name in CLIP_PASSES else _image(scene, frame, name)
         values["annotations"] = json.dumps(frame.info, sort_keys=True, allow_nan=False)
         values |= measure(frame)
-        values["quality_failed"] = ",".join(outside(values, self._limits))
+        values["quality_failed"] = ",".join(outside(values, limits_of(scene.wire, self._limits)))
         values |= {"engine": frame.engine, "render_ms": frame.timings.get("render_ms")}
         return values
 

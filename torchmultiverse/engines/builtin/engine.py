@@ -477,9 +477,8 @@ class BuiltinEngine(Engine):
                 assert one is not None
                 middle, tilted = centre_of_mass(one.vertices, one.faces), bool(actor.roll or actor.pitch)
                 bodies.append(relative.Body(one.vertices.astype(float), one.faces, middle, fixed=tilted))
-            x, y, _ = bodies[subject.position not in ("under", "below")].middle
-            ground, eye = renderer.world.ground(float(x), float(y)), placement.eye_of(renderer.world)
-            found = relative.arrange(subject.position, bodies[0], bodies[1], ground, eye)
+            eye = placement.eye_of(renderer.world)
+            found = relative.arrange(subject.position, bodies[0], bodies[1], renderer.world.ground, eye)
             for actor, body in zip((subject, other), found, strict=True):
                 one = instances[actor.number - 1]
                 assert one is not None

@@ -8,12 +8,15 @@ or that the other is beside, stands where its own coordinates say.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from torchmultiverse.engines.builtin.footprint import Field, field
 from torchmultiverse.engines.builtin.resting import rest
 from torchmultiverse.engines.builtin.stances import Array, Body
 
+Ground = Callable[[float, float], float]
 RELATIVE = (
     "above", "behind", "below", "in front of", "inside", "on", "to the left of", "to the right of", "under",
 )  # fmt: skip
@@ -32,35 +35,45 @@ _FILL = 0.7
 """Share of the other's hollow, or of its extent, that what is inside it takes."""
 
 
-def arrange(relation: str, subject: Body, other: Body, ground: float, eye: Array) -> tuple[Body, Body]:
+def arrange(relation: str, subject: Body, other: Body, ground: Ground, eye: Array) -> tuple[Body, Body]:
     """Return the subject and the other, moved so that the subject stands to the other as the word says.
 
     Args:
         relation: one of `RELATIVE`.
         subject, other: where their own coordinates put them.
-        ground: height of the ground at the one below.
+        ground: its height at a place, of x and y.
         eye: the camera at yaw 0, (3,).
     """
+    under = _height(ground, subject if relation in ("under", "below") else other)
     if relation == "on":
-        return rest(subject, other, ground)
+        return rest(subject, other, under)
     if relation == "under":
-        above, below = rest(other, subject, ground)
+        above, below = rest(other, subject, under)
         return below, above
     if relation == "above":
-        other = other.grounded(ground)
+        other = other.grounded(under)
         return _raised(subject, other), other
     if relation == "below":
-        subject = subject.grounded(ground)
+        subject = subject.grounded(under)
         return subject, _raised(other, subject)
     if relation == "behind":
-        return _behind(subject, other, eye), other
+        return _followed(subject, _behind(subject, other, eye), ground), other
     if relation == "in front of":
-        return subject, _behind(other, subject, eye)
+        return subject, _followed(other, _behind(other, subject, eye), ground)
     if relation == "inside":
-        other = other.grounded(ground)
+        other = other.grounded(under)
         return _enclosed(subject, other), other
     side = -1 if relation == "to the left of" else 1
-    return _beside(subject, other, side, float(eye[1])), other
+    return _followed(subject, _beside(subject, other, side, float(eye[1])), ground), other
+
+
+def _height(ground: Ground, body: Body) -> float:
+    return ground(float(body.middle[0]), float(body.middle[1]))
+
+
+def _followed(before: Body, after: Body, ground: Ground) -> Body:
+    """Return a body that was moved across the ground as high above it as it was."""
+    return after.moved(np.array([0, 0, _height(ground, after) - _height(ground, before)]))
 
 
 def _raised(upper: Body, lower: Body) -> Body:
@@ -130,10 +143,18 @@ def _enclosed(subject: Body, other: Body) -> Body:
         return small.moved((other.low + other.high) / 2 - (small.low + small.high) / 2)
     centre, width, floor, rim = hollow
     extent = np.maximum(subject.high - subject.low, 1e-6)
-    scale = min(1.0, _FILL * width / float(np.hypot(extent[0], extent[1])), 1.2 * (rim - floor) / float(extent[2]))
-    small = subject.moved(np.zeros(3), scale)
+    scale = min(1.0, _FILL * width / float(np.hypot(extent[0], extent[1])), 0.9 * (rim - floor) / float(extent[2]))
+    for _ in range(8):  # a hollow that narrows downward holds less than its width says
+        small = _dropped(subject.moved(np.zeros(3), scale), other, centre)
+        if small.high[2] <= other.high[2]:
+            break
+        scale *= 0.8
+    return small
+
+
+def _dropped(small: Body, other: Body, centre: Array) -> Body:
+    """Straight down over a place (2,) until it touches."""
     small = small.moved(np.array([*(centre - (small.low + small.high)[:2] / 2), other.high[2] - small.low[2]]))
-    # Straight down until it touches.
     cell = max(float((other.high - other.low)[:2].max()) / 256, 1e-4)
     over, under = field(other.vertices, other.faces, cell), field(small.vertices, small.faces, cell)
     rows, columns = np.nonzero(np.isfinite(under.bottom))

@@ -17,7 +17,7 @@ SAG = 0.12
 """Share of the upper body's height that may hang down beside the other, below where it rests."""
 _POOL = 8
 _TRIED = 6
-_TURNED = (0.6, 0.15)
+_TURNED = (0.8, 0.15)
 """What it costs to lay a lower body that stands by itself, and the upper one, in metres of hanging down."""
 
 
@@ -61,6 +61,8 @@ def rest(upper: Body, lower: Body, ground: float) -> tuple[Body, Body]:
         lowers += [_grid(one.grounded(ground), cell) for one in laid(lower)]
         uppers += [_grid(one, cell) for one in laid(upper)]
         for i, below in enumerate(lowers):
+            if best.good:  # no need to lay the lower one, or to lay it otherwise
+                break
             for k, above in enumerate(uppers):
                 if not i and not k:
                     continue

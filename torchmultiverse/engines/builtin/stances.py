@@ -69,7 +69,7 @@ def stands(points: Array, middle: Array) -> bool:
 
 
 def beside(points: Array, place: Array) -> float:
-    """Return how far a place (2,) is outside the convex hull of points (N, 2), as the widest of many directions says."""
+    """Return how far a place (2,) is outside the convex hull of points (N, 2), seen along many directions."""
     angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     directions = np.stack([np.cos(angles), np.sin(angles)])
     return float((place @ directions - (points @ directions).max(0)).max())
