@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-CELLS = 256
-"""Cells of a height field along the longest side of what it covers."""
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,25 @@ Geometry of two meshes, metres, z up; nothing is simulated.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from torchmultiverse.engines.builtin.footprint import CELLS, Field, field
+from torchmultiverse.engines.builtin.footprint import Field, field
 from torchmultiverse.engines.builtin.stances import Array, Body, beside, laid, stands
 
 SAG = 0.12
 """Share of the upper body's height that may hang down beside the other, below where it rests."""
-_POOL = 8
+_CELLS = 160
+"""Cells of a height field along the longer of two bodies."""
+_POOL = 5
 _TRIED = 6
-_TURNED = (0.8, 0.15)
-"""What it costs to lay a lower body that stands by itself, and the upper one, in metres of hanging down."""
+_LAID = 0.15
+"""What it costs to lay the upper body, in metres of hanging down."""
+_CARRIER_LAID = 0.8
+"""What it costs to lay a lower body that stands by itself."""
+_QUARTER = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 
 
 @dataclass(frozen=True)
@@ -53,23 +59,26 @@ def rest(upper: Body, lower: Body, ground: float) -> tuple[Body, Body]:
         upper, lower: where their own coordinates put them. ground: height of the ground.
     """
     # Of the longest diagonal, so that bodies may be turned and still have fields of one grid.
-    cell = max(*(float(np.linalg.norm(b.high - b.low)) / 1.4 / CELLS for b in (upper, lower)), 1e-4)
-    lowers, uppers = [_grid(lower.grounded(ground), cell)], [_grid(upper, cell)]
-    best = _settled(uppers[0], lowers[0], ground)
-    chosen = uppers[0], lowers[0]
+    cell = max(*(float(np.linalg.norm(b.high - b.low)) / 1.4 / _CELLS for b in (upper, lower)), 1e-4)
+    own, carrier = _grid(upper, cell), _grid(lower.grounded(ground), cell)
+    best, chosen = _settled(own, carrier, ground), (own, carrier)
+
+    def attempt(uppers: list[_Grid], lowers: list[_Grid], cost: float) -> None:
+        nonlocal best, chosen
+        for above, below in product(uppers, lowers):
+            found = _settled(above, below, ground)
+            if found.score + cost < best.score:
+                best, chosen = _Rest(found.move, found.score + cost, found.good), (above, below)
+
     if not best.good:
-        lowers += [_grid(one.grounded(ground), cell) for one in laid(lower)]
-        uppers += [_grid(one, cell) for one in laid(upper)]
-        for i, below in enumerate(lowers):
-            if best.good:  # no need to lay the lower one, or to lay it otherwise
-                break
-            for k, above in enumerate(uppers):
-                if not i and not k:
-                    continue
-                found = _settled(above, below, ground)
-                score = found.score + _TURNED[0] * (i > 0 and lowers[0].stable) + _TURNED[1] * (k > 0)
-                if score < best.score:
-                    best, chosen = _Rest(found.move, score, found.good), (above, below)
+        lying = [_grid(one, cell) for one in laid(upper)]
+        attempt(lying, [carrier], _LAID)
+        if not best.good:  # across a hollow, or a thing that is long and narrow
+            attempt([_grid(one.body.turned(_QUARTER), cell) for one in lying], [carrier], _LAID)
+        if not best.good:
+            lowers = [_grid(one.grounded(ground), cell) for one in laid(lower)]
+            attempt([own], lowers, _CARRIER_LAID * carrier.stable)
+            attempt(lying, lowers, _LAID + _CARRIER_LAID * carrier.stable)
     return chosen[0].body.moved(best.move), chosen[1].body
 
 
@@ -123,6 +132,9 @@ def _settled(upper: _Grid, lower: _Grid, ground: float) -> _Rest:
     hollow = sliding_window_view(np.pad(_hollows(top), margin), bottom.shape)[at]
     gaps = under - bottom
     up = gaps.max((1, 2))
+    if not (known := np.isfinite(up)).any():
+        return _Rest(np.array([0, 0, float(top.max() - bottom.min())]), np.inf, False)
+    gaps, under, hollow, up, rows, columns = (one[known] for one in (gaps, under, hollow, up, rows, columns))
     touching = gaps > (up - step)[:, None, None]
     count = np.maximum(touching.sum((1, 2)), 1)
     contact = np.where(touching, under, -np.inf).max((1, 2))
@@ -142,13 +154,12 @@ def _settled(upper: _Grid, lower: _Grid, ground: float) -> _Rest:
     hangs = np.maximum(sag - SAG * float(size[2]) - step / 2, 0)
     score = 6 * sunk + 3 * hangs + 0.5 * sag + 1.5 * lean + 2 * narrow + 0.5 * away * (1 + away / spread)
     score += 0.3 * (lowest - ground) + 0.5 * overlap + 0.5 * (not upper.stable) + 0.5 * (not lower.stable)
-    score[~np.isfinite(up)] = np.inf
     best: _Rest | None = None
     for k in np.argsort(score)[:_TRIED].tolist():
         shift = np.array([columns[k] - mine[0] + lower.first[0] - upper.first[0],
                           rows[k] - mine[1] + lower.first[1] - upper.first[1]]) * _POOL  # fmt: skip
         lifted, off, patch = _contact(lower, upper, shift, step / 2)
-        whole = float(score[k]) + 4 * max(off, 0.0) + 2 * max(needed - patch, 0.0)
+        whole = float(score[k]) + 4 * max(off, 0.0) + 1.2 * max(1 - patch / needed, 0.0)
         good = bool(
             sunk[k] <= 0 and hangs[k] <= 0 and patch >= needed and off <= 0.02 * float(size[:2].max())
             and upper.stable and lower.stable and overlap[k] <= 0.5 * tall
