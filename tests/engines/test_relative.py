@@ -21,6 +21,7 @@ from torchmultiverse.engines.builtin.relative import CLEARANCE, RELATIVE, Body, 
 from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.scenes import Scene, expanded, hard_negative, parse_spec
 from torchmultiverse.scenes.ar4t import PHYSICAL, RELATIONS, UNARY
+from torchmultiverse.store import limits_of, measure, outside
 
 UNIT = 1.6 / 150
 EYE = np.array([0, -6.9, 2.4])
@@ -326,6 +327,24 @@ def test_a_physical_design_makes_every_relation_true_of_its_pictures(engine):
                 assert b_high[0] < a_low[0]
                 assert found[2]["box_2d_full"][2] <= found[1]["box_2d_full"][0] + 1
     assert np.median(hidden) > 0.15, "what is behind is hardly hidden"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("placement", ["published", "physical"])
+def test_each_relation_is_rendered_without_a_failed_check(placement):
+    """Limits follow from the placement: what is meant to be hidden is no fault, whatever else is hidden is one."""
+    kinds = ("Minivan_1", "Shield_4", "Elephant_1", "Barrel_1", "Traffic_Light_4", "Jean_4", "Crate_1")
+    given = {"pairs": 1, "single": 1, "worlds": ["SaltFlats"], "assets": {name[:-2]: [name] for name in kinds}}
+    spec = {"name": "small", "family": "AR4T", "design": {"kind": "ar4t_relations", **given, "placement": placement}}
+    scenes = [*expanded(parse_spec(spec).build())]
+    made, failed = BuiltinEngine(worlds=1), {}
+    for scene, frame in zip(scenes, made.render(scenes, RenderOptions(size=(96, 96), samples=4)), strict=True):
+        assert not isinstance(frame, Failure), frame.reason
+        if names := outside(measure(frame), limits_of(scene.wire)):
+            failed[f"{scene['Character_Name']} {scene['Relation']} {scene['Character2_Name']}"] = names
+    made.close()
+    assert {str(scene["Relation"]) for scene in scenes} == {*RELATIONS, *UNARY}
+    assert failed == {}
 
 
 def test_a_physical_design_draws_the_same_objects_and_leaves_the_published_as_it_is():

@@ -8,7 +8,7 @@ import pytest
 
 from torchmultiverse.engines import Frame
 from torchmultiverse.scenes import CAPTIONS, Scene, parse_spec
-from torchmultiverse.store.quality import measure, outside, quality, visibility
+from torchmultiverse.store.quality import limits_of, measure, outside, quality, visibility
 from torchmultiverse.store.schema import RowSchema
 
 
@@ -114,6 +114,27 @@ def test_distractors_and_further_objects_without_a_pixel_are_counted() -> None:
     for more in ({"Distractors": [0, 4]}, {"Objects": [[], [{"Name": "Cat"}]]}):
         assert "quality_unseen" in schema_of("Custom", spec | more).names
     assert "quality_unseen" not in schema_of("Custom", spec).names
+
+
+def test_what_a_place_is_meant_to_hide_is_no_fault() -> None:
+    """Of relations by coordinates and of those that are true as words; a spec's own limits hold before both."""
+    half = {"quality_visible1": 0.6, "quality_visible2": 1.0}
+    for scene, failed in (
+        ({}, ["visible1"]),
+        ({"Character1_Pos": "location", "Relation": "to the left of"}, ["visible1"]),
+        ({"Character1_Pos": "location", "Relation": "behind"}, []),
+        ({"Character1_Pos": "location", "Relation": "in front of"}, ["visible1"]),
+        ({"Character1_Pos": "behind", "Relation": "behind"}, []),
+        ({"Character1_Pos": "in front of"}, ["visible1"]),
+        ({"Character2_Pos": "in front of", "Character1_Pos": "location"}, []),
+        ({"Character1_Pos": "above"}, ["visible1"]),
+        ({"Character1_Pos": "under"}, []),
+        ({"Character1_Pos": "inside"}, []),
+    ):
+        assert outside(half, limits_of(scene)) == failed, scene
+    assert outside(half, limits_of({"Character1_Pos": "behind"}, {"visible1": [0.7, 1]})) == ["visible1"]
+    assert outside({"quality_visible1": 0.2}, limits_of({"Character1_Pos": "behind"})) == ["visible1"]
+    assert outside({"quality_visible1": 0.2}, limits_of({"Character1_Pos": "location", "Relation": "behind"})) == []
 
 
 def test_what_an_occluder_was_asked_to_hide_is_no_fault_and_has_a_column_of_its_own() -> None:

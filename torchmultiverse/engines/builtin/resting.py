@@ -86,6 +86,7 @@ def _grid(body: Body, cell: float) -> _Grid:
     exact = field(body.vertices, body.faces, cell)
     top, first = _pooled(exact.top, exact.first, True)
     bottom, _ = _pooled(exact.bottom, exact.first, False)
+    top, bottom = top.astype(np.float32), bottom.astype(np.float32)
     return _Grid(body, exact, top, bottom, first, stands(body.vertices, body.middle))
 
 
@@ -138,7 +139,7 @@ def _settled(upper: _Grid, lower: _Grid, ground: float) -> _Rest:
     touching = gaps > (up - step)[:, None, None]
     count = np.maximum(touching.sum((1, 2)), 1)
     contact = np.where(touching, under, -np.inf).max((1, 2))
-    sag = contact - np.where(hollow, np.inf, bottom).min((1, 2)) - up
+    sag = np.maximum(contact - np.where(hollow, np.inf, bottom).min((1, 2)) - up, 0)
     lines, across = np.arange(height), np.arange(width)
     y, x = touching.sum(2) @ lines / count, touching.sum(1) @ across / count
     lean = np.hypot(x - mine[0], y - mine[1]) * step

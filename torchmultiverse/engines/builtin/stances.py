@@ -13,6 +13,8 @@ _DIRECTIONS = 400
 _FLAT = 0.03
 """Share of a body's longest edge by which points that it stands on may differ in height."""
 _ALIKE = np.cos(np.radians(25))
+_SAME = 0.02
+"""Share of the longest edge by which the sizes of two stances must differ, or they are of one kind."""
 _MOST = 3
 
 
@@ -92,7 +94,8 @@ def laid(body: Body) -> list[Body]:
     normals = hull.equations[:, :3]
     reach = -hull.equations[:, 3] - normals @ body.middle  # how high the middle is over each facet
     found: list[Array] = [np.array([0.0, 0.0, -1.0])]
-    stances = []
+    stances: list[Body] = []
+    sizes: list[Array] = []
     for k in np.argsort(reach).tolist():
         down = normals[k]
         if max(float(down @ other) for other in found) > _ALIKE:
@@ -101,7 +104,12 @@ def laid(body: Body) -> list[Body]:
         if not stands((points - body.middle) @ turn.T, np.zeros(3)):
             continue
         found.append(down)
-        stances.append(body.turned(_across((points - body.middle) @ turn.T) @ turn))
+        turn = _across((points - body.middle) @ turn.T) @ turn
+        size = np.ptp(points @ turn.T, axis=0)
+        if any(np.abs(size - other).max() < _SAME * size.max() for other in sizes):
+            continue
+        sizes.append(size)
+        stances.append(body.turned(turn))
         if len(stances) == _MOST:
             break
     return stances
