@@ -17,7 +17,8 @@ from stand_ins import SHAPES, StandIns, body
 from torchmultiverse.engines import Failure, RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine, placement
 from torchmultiverse.engines.builtin.footprint import centre_of_mass, field
-from torchmultiverse.engines.builtin.relative import CLEARANCE, RELATIVE, Body, arrange
+from torchmultiverse.engines.builtin.relative import CLEARANCE, RELATIVE, arrange
+from torchmultiverse.engines.builtin.stances import Body
 from torchmultiverse.engines.builtin.world_builder import load_world
 from torchmultiverse.scenes import Scene, expanded, hard_negative, parse_spec
 from torchmultiverse.scenes.ar4t import PHYSICAL, RELATIONS, UNARY

@@ -15,8 +15,8 @@ from skimage.morphology import reconstruction
 
 from torchmultiverse.engines.builtin.footprint import centre_of_mass, field
 from torchmultiverse.engines.builtin.mesh import Mesh, ball, box, lathe, merge
-from torchmultiverse.engines.builtin.relative import CLEARANCE, RELATIVE, Body, arrange
-from torchmultiverse.engines.builtin.stances import beside, laid, stands
+from torchmultiverse.engines.builtin.relative import CLEARANCE, RELATIVE, arrange
+from torchmultiverse.engines.builtin.stances import Body, beside, laid, stands
 
 GROUND = 0.1
 EYE = np.array([0, -6.9, 2.4])

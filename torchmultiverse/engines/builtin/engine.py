@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from torchmultiverse.engines import Asset, Catalogue, Choice, Engine, Failure, Frame, RenderOptions, class_list
-from torchmultiverse.engines.builtin import annotate, conditions, offers, placement, relative
+from torchmultiverse.engines.builtin import annotate, conditions, offers, placement, relative, stances
 from torchmultiverse.engines.builtin.crowd import ANY, FIRST, KINDS, Crowd, further_actors
 from torchmultiverse.engines.builtin.footprint import centre_of_mass
 from torchmultiverse.engines.builtin.lru import LruCache
@@ -476,7 +476,7 @@ class BuiltinEngine(Engine):
                 one = instances[actor.number - 1]
                 assert one is not None
                 middle, tilted = centre_of_mass(one.vertices, one.faces), bool(actor.roll or actor.pitch)
-                bodies.append(relative.Body(one.vertices.astype(float), one.faces, middle, fixed=tilted))
+                bodies.append(stances.Body(one.vertices.astype(float), one.faces, middle, fixed=tilted))
             eye = placement.eye_of(renderer.world)
             found = relative.arrange(subject.position, bodies[0], bodies[1], renderer.world.ground, eye)
             for actor, body in zip((subject, other), found, strict=True):

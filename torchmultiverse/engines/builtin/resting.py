@@ -6,6 +6,7 @@ Geometry of two meshes, metres, z up; nothing is simulated.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -37,6 +38,11 @@ class _Grid:
     bottom: Array
     first: tuple[int, int]
     stable: bool
+
+    @cached_property
+    def hollow(self) -> Array:
+        """Which of the exact cells lie in a hollow."""
+        return _hollows(self.exact.top)
 
 
 @dataclass(frozen=True)
@@ -155,14 +161,15 @@ def _settled(upper: _Grid, lower: _Grid, ground: float) -> _Rest:
     hangs = np.maximum(sag - SAG * float(size[2]) - step / 2, 0)
     score = 6 * sunk + 3 * hangs + 0.5 * sag + 1.5 * lean + 2 * narrow + 0.5 * away * (1 + away / spread)
     score += 0.3 * (lowest - ground) + 0.5 * overlap + 0.5 * (not upper.stable) + 0.5 * (not lower.stable)
+    most = max(0.03, 1.2 * SAG * float(size[2]))
     best: _Rest | None = None
     for k in np.argsort(score)[:_TRIED].tolist():
         shift = np.array([columns[k] - mine[0] + lower.first[0] - upper.first[0],
                           rows[k] - mine[1] + lower.first[1] - upper.first[1]]) * _POOL  # fmt: skip
-        lifted, off, patch = _contact(lower, upper, shift, step / 2)
-        whole = float(score[k]) + 4 * max(off, 0.0) + 1.2 * max(1 - patch / needed, 0.0)
+        lifted, off, patch, down = _contact(lower, upper, shift, step / 2)
+        whole = float(score[k]) + 4 * max(off, 0.0) + 1.2 * max(1 - patch / needed, 0.0) + 3 * max(down - most, 0.0)
         good = bool(
-            sunk[k] <= 0 and hangs[k] <= 0 and patch >= needed and off <= 0.02 * float(size[:2].max())
+            sunk[k] <= 0 and down <= most and patch >= needed and off <= 0.02 * float(size[:2].max())
             and upper.stable and lower.stable and overlap[k] <= 0.5 * tall
         )  # fmt: skip
         if best is None or whole < best.score:
@@ -173,21 +180,25 @@ def _settled(upper: _Grid, lower: _Grid, ground: float) -> _Rest:
     return best
 
 
-def _contact(lower: _Grid, upper: _Grid, shift: Array, slack: float) -> tuple[float, float, float]:
+def _contact(lower: _Grid, upper: _Grid, shift: Array, slack: float) -> tuple[float, float, float, float]:
     """Return how the upper body, moved by so many cells, touches the lower one.
 
     How far it has to rise for that, how far its middle is beside what it then touches, give or take a slack in height,
-    and how wide that is, all in metres.
+    how wide that is, and how far it hangs down beside or below that, but in a hollow; all in metres.
     """
     low, up = lower.exact, upper.exact
     rows, columns = np.nonzero(np.isfinite(up.bottom))
     at = rows + up.first[1] + shift[1] - low.first[1], columns + up.first[0] + shift[0] - low.first[0]
     known = (at[0] >= 0) & (at[1] >= 0) & (at[0] < low.top.shape[0]) & (at[1] < low.top.shape[1])
+    free = np.ones(len(rows), bool)
+    free[known] = ~lower.hollow[at[0][known], at[1][known]]
+    lowest = float(up.bottom[rows, columns][free].min(initial=np.inf))
     rows, columns = rows[known], columns[known]
     gaps = low.top[at[0][known], at[1][known]] - up.bottom[rows, columns]
     if not np.isfinite(gaps).any():  # side by side, but for what a square hides
-        return float(lower.top.max() - upper.bottom.min()), np.inf, 0.0
+        return float(lower.top.max() - upper.bottom.min()), np.inf, 0.0, np.inf
     lifted = float(gaps.max())
     touching = gaps > lifted - slack
     points = (np.stack([columns, rows], 1)[touching] + up.first + np.array([0.5, 0.5])) * up.cell
-    return lifted, beside(points, upper.body.middle[:2]), float(np.hypot(*np.ptp(points, axis=0)))
+    down = max(float(low.top[at[0][known], at[1][known]][touching].max()) - lowest - lifted, 0.0)
+    return lifted, beside(points, upper.body.middle[:2]), float(np.hypot(*np.ptp(points, axis=0))), down
