@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import hypothesis
 import pytest
+
+# What a terminal or a service says of itself: tables are as wide and as plain here as where there is none.
+for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE"):
+    os.environ.pop(_name, None)
 
 # As Hypothesis does by itself where it knows that it runs unattended: the same examples each time, whatever the load.
 # `--hypothesis-profile=default` searches for others; what it finds becomes an @example or a test of its own.
