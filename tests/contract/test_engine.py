@@ -109,7 +109,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
             one = OwningEngine(Able(), ExitStack())
         elif request.param == "packaged binary":
             script = game(stack.enter_context(pytest.MonkeyPatch.context()))
-            one = RemoteEngine(stack.enter_context(UnrealProcess(script, grace=0.1)).url)
+            one = RemoteEngine(stack.enter_context(UnrealProcess(script, grace=0.1)).url, hello_timeout=60)
         else:
             generation = request.param.rpartition(" ")[2]
             served = stack.enter_context(serve(generation=generation, protocol_message=generation == "modern"))

@@ -51,7 +51,7 @@ WAYS = ("channel", "shared", "websocket")
 
 @contextmanager
 def engine(served: Served, way: str = "auto", **client: Any) -> Iterator[RemoteEngine]:
-    one = RemoteEngine(served.url, pixels=way, dialect="tmv", **{"hello_timeout": 60.0, **client})
+    one = RemoteEngine(served.url, pixels=way, dialect="tmv", **client)
     try:
         yield one
     finally:
@@ -405,13 +405,13 @@ def test_a_server_without_rooms_and_a_host_without_memory_leave_the_data_channel
         with engine(served) as one:
             assert one.client.pixels == "shared"
         with pytest.raises(EngineError, match=r"pixels = 'websocket' is not to be had .* has no rooms"):
-            RemoteEngine(served.url, pixels="websocket", dialect="tmv", reconnects=1, hello_timeout=60)
+            RemoteEngine(served.url, pixels="websocket", dialect="tmv", reconnects=1)
         monkeypatch.setattr(shared_memory, "dial", _refused)
         with engine(served) as one:
             assert one.client.pixels == "channel"
             check(list(one.render(SCENES[:3], RAW)), SCENES[:3])
         with pytest.raises(EngineError, match=r"pixels = 'shared' is not to be had .* shared memory: .*refused"):
-            RemoteEngine(served.url, pixels="shared", reconnects=1, hello_timeout=60)
+            RemoteEngine(served.url, pixels="shared", reconnects=1)
 
 
 def _refused(name: str) -> socket.socket:

@@ -207,7 +207,7 @@ def test_an_engine_that_only_breaks_ends_the_streamer_with_the_reason() -> None:
         await server.start()
         running = asyncio.create_task(Streamer(Broken, server.streamer_url).run())
         client = AsyncClient(
-            server.url, dialect="tmv", retries=MAX_BREAKS, reconnects=50, connect_timeout=3,
+            server.url, dialect="tmv", retries=MAX_BREAKS, reconnects=50, connect_timeout=10,
             lost=lambda: "the streamer ended" if running.done() else None,
         )  # fmt: skip
         with pytest.raises(EngineError, match="the streamer ended"):
