@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from torchmultiverse.engines.builtin.array_cache import Arrays, cached_arrays
 from torchmultiverse.engines.builtin.blocks import apply
 from torchmultiverse.engines.builtin.mesh import Light, MeshPart, merge
 from torchmultiverse.engines.builtin.noise import Noise
@@ -22,7 +22,7 @@ from torchmultiverse.engines.builtin.regions import load_region, regional
 from torchmultiverse.engines.builtin.sky import environment as environment_map
 from torchmultiverse.engines.builtin.sky import horizontal_irradiance
 from torchmultiverse.engines.builtin.world import GROUND_EXTENT, Builder, World, WorldSpec, load_spec
-from torchmultiverse.resources import cache_folder, data_folder
+from torchmultiverse.resources import data_folder
 from torchmultiverse.scenes import OWN
 
 _GROUND_SAMPLES = 65
@@ -103,18 +103,12 @@ def load_world(name: str, region: str = OWN) -> World:
         spec, seeds, where = regional(name, spec, look, region)
         data += more
     key = hashlib.sha256(data + _sources(spec.model_dump(mode="json"))).hexdigest()[:24]
-    path = cache_folder("worlds") / f"{name if region == OWN else f'{name}-{region}'}-{key}.npz"
-    if path.exists():
-        try:
-            return _read(path, name, spec, region)
-        except (OSError, ValueError, KeyError):
-            path.unlink(missing_ok=True)  # half a file of a crash; it is built again
-    world = build(name, spec, region, seeds, where)
-    _write(path, world)
-    return world
+    file = name if region == OWN else f"{name}-{region}"
+    arrays = cached_arrays("worlds", file, key, lambda: _arrays(build(name, spec, region, seeds, where)))
+    return _world(arrays, name, spec, region)
 
 
-def _write(path: Path, world: World) -> None:
+def _arrays(world: World) -> Arrays:
     arrays, parts = part_arrays(world.parts)
     arrays |= {"environment": world.environment, "heights": world.heights}
     lights = []
@@ -124,15 +118,11 @@ def _write(path: Path, world: World) -> None:
             arrays[f"light{k}"] = image
         lights.append(facts)
     text = json.dumps({"parts": parts, "lights": lights, "exposure": world.exposure})
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.npz")
     arrays["meta"] = np.frombuffer(text.encode(), np.uint8)
-    np.savez(temporary, **arrays)  # type: ignore[arg-type]
-    os.replace(temporary, path)
+    return arrays
 
 
-def _read(path: Path, name: str, spec: WorldSpec, region: str) -> World:
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {key: file[key] for key in file.files}
+def _world(arrays: Arrays, name: str, spec: WorldSpec, region: str) -> World:
     meta = json.loads(arrays["meta"].tobytes())
     parts = parts_of_arrays(arrays, meta["parts"])
     lights = [Light(**facts, image=arrays.get(f"light{k}")) for k, facts in enumerate(meta["lights"])]

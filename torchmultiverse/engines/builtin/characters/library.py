@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import tempfile
-import zipfile
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,13 +15,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from torchmultiverse.engines.builtin import mesh as mesh_module
+from torchmultiverse.engines.builtin.array_cache import cached_arrays
 from torchmultiverse.engines.builtin.characters import appearance, implicit, noise, plans, strands
 from torchmultiverse.engines.builtin.mesh import Material, Mesh, MeshPart
 from torchmultiverse.errors import SpecError, nearest
-from torchmultiverse.resources import cache_folder, data_folder
+from torchmultiverse.resources import data_folder
 
 LICENSE = "Apache-2.0"
-_ARRAYS = ("vertices", "faces", "normals", "uv", "color", "roughness")
 _CODE = (implicit.__file__, strands.__file__, appearance.__file__, __file__, noise.__file__, mesh_module.__file__)
 
 
@@ -146,28 +143,8 @@ def load_character(name: str, voxels: int = implicit.VOXELS) -> CharacterMesh:
     species = load_species(name)
     # The grown species is hashed, not the plans' code: a plan that changes spoils only the meshes it changes.
     key = hashlib.sha256(f"{species.model_dump_json()} {voxels} {_code_hash()}".encode()).hexdigest()[:24]
-    path = cache_folder("meshes") / f"{name}-{key}.npz"
-    if path.exists():
-        try:
-            return _read(path, name, species.hover)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-            path.unlink(missing_ok=True)  # not what was written; it is built again
-    handle, temporary = tempfile.mkstemp(".npz", f".{name}-", path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            arrays: dict[str, Any] = build(name, species, voxels)
-            np.savez(file, **arrays)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    arrays: dict[str, Any] = cached_arrays("meshes", name, key, lambda: build(name, species, voxels))
     return CharacterMesh(name=name, hover=species.hover, **arrays)
-
-
-def _read(path: Path, name: str, hover: float) -> CharacterMesh:
-    with np.load(path, allow_pickle=False) as file:
-        arrays: dict[str, Any] = {k: file[k] for k in _ARRAYS}
-    return CharacterMesh(name=name, hover=hover, **arrays)
 
 
 def build(name: str, species: Species, voxels: int = implicit.VOXELS) -> dict[str, NDArray[Any]]:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import tempfile
-import zipfile
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from torchmultiverse.engines.builtin.array_cache import Arrays, cached_arrays
 from torchmultiverse.engines.builtin.characters import CharacterMesh, animal
 from torchmultiverse.engines.builtin.footprint import centre_of_mass
 from torchmultiverse.engines.builtin.mesh import MeshPart
@@ -24,7 +21,7 @@ from torchmultiverse.engines.builtin.objects.species import posed
 from torchmultiverse.engines.builtin.part_arrays import part_arrays, parts_of_arrays
 from torchmultiverse.engines.builtin.shapes import turn
 from torchmultiverse.errors import SpecError, nearest
-from torchmultiverse.resources import cache_folder, data_folder
+from torchmultiverse.resources import data_folder
 
 _VOXELS = 1_300_000
 """Grid of an animal."""
@@ -83,22 +80,8 @@ def load_object(name: str) -> CharacterMesh:
         SpecError: no such object, or a file that is wrong.
     """
     spec = load_spec(name)
-    path = cache_folder("objects") / f"{name}-{object_key(spec)}.npz"
-    if path.exists():
-        try:
-            return _read(path, name, spec.stand.hover)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-            path.unlink(missing_ok=True)  # not what was written; it is built again
-    mesh = build_object(name, spec)
-    handle, temporary = tempfile.mkstemp(".npz", f".{name}-", path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            _write(file, mesh)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return mesh
+    arrays = cached_arrays("objects", name, object_key(spec), lambda: _arrays(build_object(name, spec)))
+    return _object(arrays, name, spec.stand.hover)
 
 
 def build_object(name: str, spec: document.ObjectSpec) -> CharacterMesh:
@@ -155,20 +138,18 @@ def _whole(name: str, parts: list[MeshPart], rough: NDArray[np.float32], hover: 
     )
 
 
-def _write(file: Any, mesh: CharacterMesh) -> None:
+def _arrays(mesh: CharacterMesh) -> Arrays:
     arrays, facts = part_arrays(mesh.parts)
     own = ("roughness",) if mesh.parts else ("vertices", "faces", "normals", "uv", "color", "roughness")
     arrays |= {name: getattr(mesh, name) for name in own}
     arrays["parts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-    np.savez(file, **arrays)  # type: ignore[arg-type]
+    return arrays
 
 
-def _read(path: Path, name: str, hover: float) -> CharacterMesh:
-    with np.load(path, allow_pickle=False) as file:
-        arrays: dict[str, Any] = {key: file[key] for key in file.files}
+def _object(arrays: Arrays, name: str, hover: float) -> CharacterMesh:
     facts = json.loads(arrays.pop("parts").tobytes())
     if not facts:
-        return CharacterMesh(name=name, hover=hover, **arrays)
+        return CharacterMesh(name=name, hover=hover, **arrays)  # type: ignore[arg-type]
     return _whole(name, parts_of_arrays(arrays, facts), arrays["roughness"], hover)
 
 
