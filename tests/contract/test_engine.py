@@ -40,6 +40,8 @@ from torchmultiverse.errors import SpecError
 from torchmultiverse.scenes import FACTORS, Scene
 from torchmultiverse.serve import UnrealProcess
 
+pytestmark = pytest.mark.timeout(900)  # whoever comes first builds the C++ core
+
 SIZE = (64, 48)
 OPTIONS = RenderOptions(size=SIZE, samples=2)
 

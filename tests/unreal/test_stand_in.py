@@ -36,6 +36,8 @@ from torchmultiverse.profiles import log_path
 from torchmultiverse.scenes import Scene
 from torchmultiverse.serve import UnrealProcess
 
+pytestmark = pytest.mark.timeout(900)  # whoever comes first builds the C++ core
+
 SIZE = (128, 128)
 OPTIONS = RenderOptions(size=SIZE)
 PATIENCE = {"timeout": 2.0, "retries": 8, "in_flight": 8, "dialect": "tmv", "hello_timeout": 60.0}
