@@ -8,9 +8,15 @@ import sys
 import hypothesis
 import pytest
 
-# What a terminal or a service says of itself: tables are as wide and as plain here as where there is none.
-for _name in ("COLUMNS", "LINES", "FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE"):
-    os.environ.pop(_name, None)
+# What the shell, the scheduler or the proxy of a machine says is neither for the tests nor for what they start.
+for name in (
+    "COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE",
+    "GITHUB_ACTIONS", "RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHMULTIVERSE_WEBRTC", "TORCHMULTIVERSE_PIXELS",
+    "TORCHMULTIVERSE_TOKEN",
+):  # fmt: skip
+    os.environ.pop(name, None)
+for name in ("NO_PROXY", "no_proxy"):
+    os.environ[name] = ",".join(filter(None, [os.environ.get(name), "127.0.0.1", "localhost", "::1"]))
 
 # As Hypothesis does by itself where it knows that it runs unattended: the same examples each time, whatever the load.
 # `--hypothesis-profile=default` searches for others; what it finds becomes an @example or a test of its own.
