@@ -102,7 +102,7 @@ def faults(upper: Body, lower: Body) -> list[str]:
     if beside(points, upper.middle[:2]) > 0.08 * size[:2].max():
         found.append("its middle is beside what it rests on")
     hanging = under[touching].max() - bottom[~vessel].min() if not vessel.all() else 0.0
-    if hanging > max(0.03, 0.2 * size[2]):
+    if hanging > max(0.05, 0.2 * size[2]):
         found.append("hangs down beside it")
     if np.hypot(*np.ptp(points, axis=0)) < 0.1 * min(np.hypot(*size[:2]), np.hypot(*its[:2])):
         found.append("is balanced on a point")

@@ -73,7 +73,7 @@ def rest(upper: Body, lower: Body, ground: float) -> tuple[Body, Body]:
         nonlocal best, chosen
         for above, below in product(uppers, lowers):
             found = _settled(above, below, ground)
-            if found.score + cost < best.score:
+            if (not found.good, found.score + cost) < (not best.good, best.score):
                 best, chosen = _Rest(found.move, found.score + cost, found.good), (above, below)
 
     if not best.good:
@@ -167,12 +167,12 @@ def _settled(upper: _Grid, lower: _Grid, ground: float) -> _Rest:
         shift = np.array([columns[k] - mine[0] + lower.first[0] - upper.first[0],
                           rows[k] - mine[1] + lower.first[1] - upper.first[1]]) * _POOL  # fmt: skip
         lifted, off, patch, down = _contact(lower, upper, shift, step / 2)
-        whole = float(score[k]) + 4 * max(off, 0.0) + 1.2 * max(1 - patch / needed, 0.0) + 3 * max(down - most, 0.0)
+        whole = float(score[k]) + 4 * max(off, 0.0) + 2 * max(1 - patch / needed, 0.0) + 3 * max(down - most, 0.0)
         good = bool(
             sunk[k] <= 0 and down <= most and patch >= needed and off <= 0.02 * float(size[:2].max())
             and upper.stable and lower.stable and overlap[k] <= 0.5 * tall
         )  # fmt: skip
-        if best is None or whole < best.score:
+        if best is None or (not good, whole) < (not best.good, best.score):
             best = _Rest(np.array([*(shift * upper.exact.cell), lifted]), whole, good)
         if good:
             break
