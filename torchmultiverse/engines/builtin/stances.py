@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 _DIRECTIONS = 400
-_FLAT = 0.03
+_FLAT = 0.05
 """Share of a body's longest edge by which points that it stands on may differ in height."""
 _ALIKE = np.cos(np.radians(25))
 _SAME = 0.02
