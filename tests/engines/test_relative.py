@@ -334,7 +334,8 @@ def test_a_physical_design_makes_every_relation_true_of_its_pictures(engine):
 @pytest.mark.parametrize("placement", ["published", "physical"])
 def test_each_relation_is_rendered_without_a_failed_check(placement):
     """Limits follow from the placement: what is meant to be hidden is no fault, whatever else is hidden is one."""
-    kinds = ("Minivan_1", "Shield_4", "Elephant_1", "Barrel_1", "Traffic_Light_4", "Jean_4", "Crate_1")
+    # Low ones: published coordinates put what is tall partly above the frame, and hide what is low behind it.
+    kinds = ("Minivan_1", "Tractor_1", "Komodo_dragon_1", "Laptop_5", "Screwdriver_3", "Soup_Bowl_2")
     given = {"pairs": 1, "single": 1, "worlds": ["SaltFlats"], "assets": {name[:-2]: [name] for name in kinds}}
     spec = {"name": "small", "family": "AR4T", "design": {"kind": "ar4t_relations", **given, "placement": placement}}
     scenes = [*expanded(parse_spec(spec).build())]
