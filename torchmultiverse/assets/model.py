@@ -114,8 +114,15 @@ class MeshModel:
 
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the corners of the box around what the faces use."""
-        used = np.concatenate([piece.vertices[np.unique(piece.faces)] for piece in self.pieces]).astype(float)
+        used = np.concatenate([piece.vertices[_used(piece)] for piece in self.pieces]).astype(float)
         return used.min(0), used.max(0)
+
+
+def _used(piece: Submesh) -> NDArray[np.bool_]:
+    """Return which vertices (V,) a face has."""
+    used = np.zeros(len(piece.vertices), bool)
+    used[piece.faces] = True
+    return used
 
 
 _KEEPING = re.compile(
