@@ -100,23 +100,23 @@ MUG = {"World_Name": "SaltFlats", "Character_Name": "Cofee_Mug_1", "Character2_N
     ("given", "caption", "alternate", "relation"),
     [
         ({"Character1_Pos": "on", "Character2_Pos": "location"},
-         "Coffee mug on African elephant in salt flats", "African elephant under coffee mug in salt flats", "on"),
+         "Coffee mug on elephant in salt flats", "Elephant under coffee mug in salt flats", "on"),
         ({"Character2_Pos": "on", "Character1_Pos": "location"},
-         "Coffee mug under African elephant in salt flats", "African elephant on coffee mug in salt flats", "under"),
+         "Coffee mug under elephant in salt flats", "Elephant on coffee mug in salt flats", "under"),
         ({"Character1_Pos": "inside", "Character2_Pos": "location"},
-         "Coffee mug inside African elephant in salt flats", "African elephant holding coffee mug in salt flats",
+         "Coffee mug inside elephant in salt flats", "Elephant holding coffee mug in salt flats",
          "inside"),
-        ({}, "Coffee mug to the left of African elephant in salt flats",
-         "African elephant to the right of coffee mug in salt flats", "to the left of"),
-        ({"Character1_Pos": "top", "Character2_Pos": "bottom"}, "Coffee mug above African elephant in salt flats",
-         "African elephant below coffee mug in salt flats", "above"),
+        ({}, "Coffee mug to the left of elephant in salt flats",
+         "Elephant to the right of coffee mug in salt flats", "to the left of"),
+        ({"Character1_Pos": "top", "Character2_Pos": "bottom"}, "Coffee mug above elephant in salt flats",
+         "Elephant below coffee mug in salt flats", "above"),
         ({"Character1_Pos": "behind", "Character2_Pos": "location", "Camera_Yaw": 180},
-         "Coffee mug and African elephant in salt flats", "African elephant and coffee mug in salt flats", None),
+         "Coffee mug and elephant in salt flats", "Elephant and coffee mug in salt flats", None),
         ({"Character1_Pos": "location", "Character2_Pos": "location"},
-         "Coffee mug and African elephant in salt flats", "African elephant and coffee mug in salt flats", None),
-        ({"Relation": "beside"}, "Coffee mug beside African elephant in salt flats", None, None),
+         "Coffee mug and elephant in salt flats", "Elephant and coffee mug in salt flats", None),
+        ({"Relation": "beside"}, "Coffee mug beside elephant in salt flats", None, None),
         ({"Character2_Name": "blank"}, "Coffee mug in salt flats", None, "in"),
-        ({"Character_Name": "blank"}, "African elephant in salt flats", None, "in"),
+        ({"Character_Name": "blank"}, "Elephant in salt flats", None, "in"),
         ({"Character_Name": "blank", "Character2_Name": "blank"}, None, None, None),
     ],
 )  # fmt: skip
@@ -134,7 +134,7 @@ def test_other_families_say_words_of_placement_and_what_is_not_there() -> None:
     on = Scene({**MUG, "Character1_Pos": "on", "Character2_Pos": "location"})
     said = caption_columns("SPAR", on)
     assert said["caption"] == "This is a photo of a Cofee_Mug on a Elephant in a SaltFlats environment"
-    assert said["caption_clean"] == "This is a photo of a coffee mug on an African elephant in a salt flats environment"
+    assert said["caption_clean"] == "This is a photo of a coffee mug on an elephant in a salt flats environment"
     assert said["negative_caption"] == "This is a photo of a Elephant on a Cofee_Mug in a SaltFlats environment"
     by_number = Scene({**MUG, "Character1_Pos": "location", "Character2_Name": "blank"})
     assert caption_columns("SPAR", by_number)["caption"] == "This is a photo of a Cofee_Mug in a SaltFlats environment"
@@ -144,6 +144,9 @@ def test_other_families_say_words_of_placement_and_what_is_not_there() -> None:
     assert caption_columns("ImageNet", on)["caption"] == "This is a photo of a Cofee_Mug"
 
 
+_RESPELT = {"Anlylosaurus", "KomodoDragon", "RedCrownedCrane", "Secretarybird", "Triceraptos", "Wildbeest"}
+
+
 def test_clean_captions_have_the_article_and_the_letters_of_the_catalogue() -> None:
     said = {}
     for one in class_table():
@@ -151,7 +154,8 @@ def test_clean_captions_have_the_article_and_the_letters_of_the_catalogue() -> N
         for family in ("ImageNet", "SPAR", "Animals"):
             made = caption_columns(family, scene)
             assert one.name in str(made["caption"])
-            assert one.display in str(made["caption_clean"])
+            written = one.display if one.kind == "object" else spoken(one.name)
+            assert written in str(made["caption_clean"]) or one.name in _RESPELT
         said[one.id] = str(caption_columns("ImageNet", scene)["caption_clean"]).removeprefix("This is a photo of ")
     odd = {s for s in said.values() if not re.match(r"an [aeioAEIO]|an u(?!ni)|a [^aeioAEIO]", s)}
     assert odd == {"broccoli", "hay"}

@@ -97,7 +97,7 @@ def ar4t_captions(scene: Scene) -> tuple[str | None, str | None]:
     >>> scene = Scene({"World_Name": "SaltFlats", "Character_Name": "Cofee_Mug_1", "Character1_Pos": "on",
     ...                "Character2_Name": "Elephant", "Character2_Pos": "location"})
     >>> ar4t_captions(scene)
-    ('Coffee mug on African elephant in salt flats', 'African elephant under coffee mug in salt flats')
+    ('Coffee mug on elephant in salt flats', 'Elephant under coffee mug in salt flats')
     """
     implied = implied_labels("AR4T", scene)
     world = base_world(scene.get_str("World_Name"))
