@@ -121,23 +121,18 @@ def name_remarks(name: str, kind: str, others: Collection[tuple[str, str]] = ())
     >>> name_remarks("Banana_99", "character")
     ["no published design asks for it: the class 'Banana' has Banana_1 to Banana_5; it is one more of the class"]
     """
-    numbered = _NUMBERED.fullmatch(name)
-    count = published_classes().get(numbered[1], 0) if numbered else 0
-    animals = {one.name for one in class_table() if one.kind == "animal"}
-    world = name in own_worlds() or ("environment", name) in others
+    first = f"the package has the name '{name}' too: it stands in where a spec names this pack first"
+    animal = any(one.name == name for one in class_table() if one.kind == "animal")
     if kind == "environment":
-        said = [f"a world of the package has the name '{name}' too: it stands in where a spec names this pack first"]
-        said = said if name in own_worlds() else []
-        return [*said, *([f"'{name}' is also the name of an animal"] if name in animals else [])]
-    remarks = []
-    if numbered and 0 < count < int(numbered[2]):
+        said = [f"a world of {first}"] if name in own_worlds() else []
+        return [*said, f"'{name}' is also the name of an animal"] if animal else said
+    remarks = [f"an animal of {first}"] if animal else []
+    if (numbered := _NUMBERED.fullmatch(name)) and (count := published_classes().get(numbered[1], 0)) > 0:
         of = numbered[1]
-        remarks.append(
-            f"no published design asks for it: the class '{of}' has {of}_1 to {of}_{count}; it is one more of the class"
-        )
-    if name in animals:
-        remarks.append(f"an animal of the package is called '{name}' too: it stands in where a spec names this pack first")
-    if world:
+        if int(numbered[2]) > count:
+            known = f"the class '{of}' has {of}_1 to {of}_{count}"
+            remarks.append(f"no published design asks for it: {known}; it is one more of the class")
+    if name in own_worlds() or ("environment", name) in others:
         remarks.append(f"'{name}' is also the name of a world; captions and tables will say '{name}' of both")
     return remarks
 
