@@ -188,8 +188,9 @@ def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_installed(folde
     manifest(
         folder, {"name": "Block", "file": "block.glb"}, {"name": "A", "file": "broken.glb"}, {"name": "B"},
         {"name": "C", "file": "short.ply"}, {"name": "D", "file": "gone.glb"},
-        {"name": "E", "file": "block.glb", "a": 1}, {"name": "Desk_1", "class": "Sofa", "file": "block.glb"}, {"name": "Block", "file": "block.obj"},
-        {"file": "block.obj"}, {"name": "F", "file": "block.obj", "license": ""},
+        {"name": "E", "file": "block.glb", "a": 1}, {"name": "Desk_1", "class": "Sofa", "file": "block.glb"},
+        {"name": "Block", "file": "block.obj"}, {"file": "block.obj"},
+        {"name": "F", "file": "block.obj", "license": ""},
     )  # fmt: skip
     with pytest.raises(AssetError) as error:
         add(folder, "bad/name")
