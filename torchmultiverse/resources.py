@@ -50,7 +50,7 @@ def llvm_folders() -> list[Path]:
     had it in the cache.
     """
     cache = Path(os.path.expanduser("~/.cache")) / "torchmultiverse"
-    return list(dict.fromkeys(base / "llvm" for base in (*_data_homes(), cache_folder(), cache)))
+    return list(dict.fromkeys(base / "llvm" for base in (*_data_homes(), _cache_home(), cache)))
 
 
 def _data_homes() -> list[Path]:
@@ -61,12 +61,16 @@ def _data_homes() -> list[Path]:
 
 def cache_folder(*parts: str) -> Path:
     """Return (and create) a folder under ``$TORCHMULTIVERSE_CACHE``, or ``~/.cache/torchmultiverse``."""
+    folder = _cache_home().joinpath(*parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _cache_home() -> Path:
     base = os.environ.get("TORCHMULTIVERSE_CACHE")
     if base is None:
         base = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "torchmultiverse")
-    folder = Path(base).joinpath(*parts)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return Path(base)
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:

@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
 from torchmultiverse.engines import Engine, Failure, Frame, RenderOptions
+from torchmultiverse.engines.client import ClientOptions
 from torchmultiverse.engines.marker import MarkerEngine
 from torchmultiverse.errors import EngineError
 from torchmultiverse.protocol import datachannel as dc
@@ -156,7 +158,10 @@ def serve(
     streamer_class: type[Streamer] | None = None,
     **streamer: Any,
 ) -> Iterator[Served]:
-    """A signalling server and a streamer on free loopback ports, in a thread with its own event loop."""
+    """A signalling server and a streamer on free loopback ports, in a thread with its own event loop.
+
+    Clients of this process wait for an answer to `hello` as long as a busy machine takes, unless they say how long.
+    """
     up: list[Served | BaseException] = []
     ready = threading.Event()
     stop: list[Callable[[], None]] = []
@@ -191,7 +196,8 @@ def serve(
         assert ready.wait(200)
         if isinstance(up[0], BaseException):
             raise up[0]
-        yield up[0]
+        with patch.dict(ClientOptions.__init__.__kwdefaults__, hello_timeout=60.0):
+            yield up[0]
     finally:
         for one in stop:
             one()

@@ -40,6 +40,8 @@ from torchmultiverse.errors import SpecError
 from torchmultiverse.scenes import FACTORS, Scene
 from torchmultiverse.serve import UnrealProcess
 
+pytestmark = pytest.mark.timeout(900)  # whoever comes first builds the C++ core
+
 SIZE = (64, 48)
 OPTIONS = RenderOptions(size=SIZE, samples=2)
 
@@ -109,7 +111,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
             one = OwningEngine(Able(), ExitStack())
         elif request.param == "packaged binary":
             script = game(stack.enter_context(pytest.MonkeyPatch.context()))
-            one = RemoteEngine(stack.enter_context(UnrealProcess(script, grace=0.1)).url)
+            one = RemoteEngine(stack.enter_context(UnrealProcess(script, grace=0.1)).url, hello_timeout=60)
         else:
             generation = request.param.rpartition(" ")[2]
             served = stack.enter_context(serve(generation=generation, protocol_message=generation == "modern"))

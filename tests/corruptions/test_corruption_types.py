@@ -297,6 +297,15 @@ def test_any_size_comes_back_as_it_was(height: int, width: int, name: str, sever
 
 
 @pytest.mark.parametrize("name", sorted(CORRUPTIONS))
+def test_of_a_few_pixels_nothing_fails(name: str) -> None:
+    """Of two and fewer an elastic map had no three points, and of one the light of a flash no slope."""
+    for height, width in ((1, 1), (1, 6), (6, 1), (2, 2), (2, 9), (3, 3)):
+        image, depth = _scene(height, width)
+        for severity in (1, 5):
+            assert corrupt(image, name, severity, picture_rng(name, 0, b"a"), depth).shape == image.shape
+
+
+@pytest.mark.parametrize("name", sorted(CORRUPTIONS))
 def test_a_picture_follows_from_name_severity_and_seed_alone(name: str) -> None:
     image, depth = _scene(48, 64)
     before = image.copy()

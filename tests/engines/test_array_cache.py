@@ -71,6 +71,20 @@ def test_a_file_of_which_a_part_is_there_is_made_again(left: int, cache: Path) -
     assert file.read_bytes() == whole
 
 
+@pytest.mark.parametrize("place", [0, 26, 60, 90, 5000, 8150, -150, -20])
+def test_a_file_that_was_written_over_is_made_again(place: int, cache: Path) -> None:
+    make = Maker()
+    load("Cat", 1, make)
+    (file,) = cache.rglob("*.npz")
+    whole = file.read_bytes()
+    broken = np.frombuffer(whole, np.uint8).copy()
+    broken[place : None if place == -20 else place + 20] ^= 0xFF
+    file.write_bytes(broken)
+    assert load("Cat", 1, make) == 1
+    assert make.times == 2
+    assert file.read_bytes() == whole
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("load", "name"), [(load_world, "Desert"), (load_object, "Cofee_Mug_1"), (load_character, "Goldfish")]
@@ -92,7 +106,6 @@ def test_what_nothing_reads_is_removed(cache: Path) -> None:
     load("Cat-south_asia", 1, Maker())
     folder = cache / "x"
     old = time.time() - 2 * DAY
-    (folder / ".Cat-abc-def.npz").touch()
     (folder / "Cat-mine.npz").touch()
     for file in folder.iterdir():
         os.utime(file, (old, old))

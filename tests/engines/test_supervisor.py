@@ -640,9 +640,7 @@ def test_callbacks_that_take_their_time_do_not_count_as_a_hanging_engine() -> No
 
     engines = Engines()
     supervisor = supervise(engines, limits=Limits(lease=100), clock=clock)
-    futures = supervisor.submit_all(SCENES, OPTIONS)
-    for future in futures:
-        future.add_done_callback(slow)
+    futures = supervisor.submit_all(SCENES, OPTIONS, [slow] * len(SCENES))
     assert entered.wait(WAIT)
     clock.now = 1000.0
     supervisor.watch()

@@ -64,10 +64,17 @@ class Notebook:
         self.client.shell_channel.send(message)
 
 
-def test_a_kernel_answers_the_widget_of_its_notebook() -> None:
+def test_a_kernel_answers_the_widget_of_its_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manager = pytest.importorskip("jupyter_client.manager")
-    kernel, client = manager.start_new_kernel(kernel_name="python3")
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))  # the history of the home is of all kernels there are
+    monkeypatch.chdir(tmp_path)  # where the files of the sockets are made
+    # Over a socket file: a kernel's ports are chosen before it binds them.
+    kernel = manager.KernelManager(kernel_name="python3", transport="ipc")
+    kernel.start_kernel()
+    client = kernel.client()
+    client.start_channels()
     try:
+        client.wait_for_ready(timeout=200)
         notebook = Notebook(client)
         client.execute(CODE.format(tests=str(Path(__file__).parents[1])))
         while not any("_esm" in state for state in notebook.opened.values()):

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from engines import Faulty
 from rich.console import Console
+from waiting import eventually
 
 from torchmultiverse.engines import Catalogue, Failure, Frame, RenderOptions
 from torchmultiverse.errors import SpecError
 from torchmultiverse.farm import dry_run, generate
-from torchmultiverse.farm.estimate import Limited, default_cost, select
+from torchmultiverse.farm.estimate import DryRun, Limited, default_cost, select
 from torchmultiverse.scenes import FACTORS, Factorial, Scene, parse_spec
 
 MARKER = Faulty().catalogue()
@@ -141,11 +142,20 @@ def test_worlds_are_paid_for_once_however_many_pictures_they_have(tmp_path: Path
     """Wrong would be: half a second for each of a million pictures because a short run had a world for every two."""
     few = {"World_Name": ["Desert", "Snow", "Museum"], "Camera_Yaw": [0, 1]}
     many = {"World_Name": ["Desert", "Snow"], "Camera_Yaw": list(range(360)), "Camera_Pitch": list(range(360))}
-    generate(few, tmp_path / "d", Slow, size=48, progress=False)
-    for forecast in (
-        dry_run(parse_spec(many), MARKER, size=48),
-        dry_run(parse_spec(many), MARKER, size=48, probe=Slow()),
-    ):
+    runs = itertools.count()
+
+    def measured() -> DryRun:
+        generate(few, tmp_path / str(next(runs)), Slow, size=48, progress=False)
+        return dry_run(parse_spec(many), MARKER, size=48)
+
+    def probed() -> DryRun:
+        return dry_run(parse_spec(many), MARKER, size=48, probe=Slow())
+
+    def paid_once(forecast: DryRun) -> bool:
         assert forecast.overhead >= 2 * 0.5
-        assert 1 / forecast.throughput < 0.25, "the pictures themselves take some milliseconds"
         assert forecast.seconds == forecast.overhead + forecast.images / forecast.throughput
+        return 1 / forecast.throughput < 0.15
+
+    # The pictures themselves take some milliseconds, but where a busy machine lets one wait for long.
+    assert eventually(lambda: paid_once(measured()))
+    assert eventually(lambda: paid_once(probed()))

@@ -23,9 +23,11 @@ import pyarrow.parquet as pq
 import pytest
 from engines import Faulty
 from PIL import Image
+from waiting import eventually
 
 from torchmultiverse.engines import Failure, Frame, RenderOptions
 from torchmultiverse.engines.marker import read_marker
+from torchmultiverse.engines.supervisor import RESTARTS
 from torchmultiverse.errors import DatasetError, EngineError, SpecError
 from torchmultiverse.farm import generate
 from torchmultiverse.scenes import Scene, parse_spec
@@ -137,6 +139,19 @@ def test_an_engine_that_never_comes_back_ends_the_run(tmp_path: Path) -> None:
     check_rows(tmp_path / "d")
 
 
+class Patient(Faulty):
+    """Test cards, the second and later ones when so many engines were made or could not be, however long that takes."""
+
+    def __init__(self, made: list[int], enough: int) -> None:
+        super().__init__(delay=0.02)
+        self.made, self.enough = made, enough
+
+    def render(self, scenes: Iterable[Scene], options: RenderOptions = RenderOptions()) -> Iterator[Frame | Failure]:  # noqa: B008
+        for answer in super().render(scenes, options):
+            yield answer
+            eventually(lambda: self.made[0] >= self.enough)
+
+
 def test_one_lost_worker_does_not_lose_the_run(tmp_path: Path) -> None:
     lock, made = threading.Lock(), [0]
 
@@ -145,7 +160,7 @@ def test_one_lost_worker_does_not_lose_the_run(tmp_path: Path) -> None:
             made[0] += 1
             if made[0] > 1:
                 raise EngineError("no second engine today")
-        return Faulty(delay=0.08)
+        return Patient(made, 2 + RESTARTS)
 
     report = generate(SPEC, tmp_path / "d", make, workers=2, progress=False)
     assert report.failures == []
@@ -161,7 +176,7 @@ def test_another_engine_does_not_join_a_dataset(tmp_path: Path) -> None:
     def make() -> Faulty:
         with lock:
             made[0] += 1
-            return Faulty(delay=0.02, fingerprint="" if made[0] == 1 else "other")
+            return Patient(made, 2) if made[0] == 1 else Faulty(fingerprint="other")
 
     with pytest.raises(DatasetError, match="one dataset has one engine"):
         generate(SPEC, tmp_path / "d", make, workers=2, progress=False)
@@ -207,26 +222,29 @@ generate(json.loads(sys.argv[3]), sys.argv[2], lambda: Faulty(delay=0.01), worke
 
 def test_kill_at_any_moment_then_the_same_command(tmp_path: Path) -> None:
     rng = random.Random(0)
-    out = tmp_path / "killed"
-    # Slow enough that there is something left to kill when a busy machine comes to it late.
     code = _CHILD.replace("delay=0.01", "delay=0.05")
-    command = [sys.executable, "-c", code, str(HERE), str(out), json.dumps(SPEC)]
-    kills = 0
-    while kills < 6:
-        before = {p.name for p in out.rglob("*")}
-        child = subprocess.Popen(command)
-        while child.poll() is None and {p.name for p in out.rglob("*")} <= before:
-            time.sleep(0.002)
-        try:
-            child.wait(timeout=0.12 * rng.random())
-            assert child.returncode == 0
-            break
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-            kills += 1
-    subprocess.run(command, check=True)
-    assert kills >= 3, "hardly anything was killed, so hardly anything was tested"
+
+    def killed(out: Path) -> int:
+        """Kill the command a few times, let it end, and return how often."""
+        command = [sys.executable, "-c", code, str(HERE), str(out), json.dumps(SPEC)]
+        for kills in range(6):
+            before = {p.name for p in out.rglob("*")}
+            child = subprocess.Popen(command)
+            while child.poll() is None and {p.name for p in out.rglob("*")} <= before:
+                time.sleep(0.002)
+            try:
+                child.wait(timeout=0.12 * rng.random())
+                assert child.returncode == 0
+                return kills
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        subprocess.run(command, check=True)
+        return 6
+
+    # A busy machine may come too late to kill much; then it is tried once more.
+    out = next((out for out in (tmp_path / str(n) for n in range(8)) if killed(out) >= 3), None)
+    assert out is not None, "hardly anything was killed, so hardly anything was tested"
     generate(SPEC, tmp_path / "calm", Faulty, shard_rows=9, progress=False)
     assert data(out).equals(data(tmp_path / "calm"))
     assert check_rows(out) == COUNT
@@ -301,7 +319,7 @@ def test_two_writers_at_once(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
-    out = tmp_path / "d"
+    out, limit = tmp_path / "d", resource.getrlimit(resource.RLIMIT_FSIZE)
     code = _CHILD.replace(
         "from engines",
         "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\nfrom engines",
@@ -313,7 +331,7 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
     assert "DatasetError" in child.stderr
     assert "run the same command again" in child.stderr
     assert not list(out.rglob("*.tmp"))
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+    assert resource.getrlimit(resource.RLIMIT_FSIZE) == limit
     assert generate(SPEC, out, Faulty, shard_rows=9, progress=False).images == COUNT
     check_rows(out)
 

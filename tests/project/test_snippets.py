@@ -41,6 +41,7 @@ def test_there_are_examples() -> None:
     assert {"README", "index", "representation", "tutorial"} <= {page.stem for page in PAGES}
 
 
+@pytest.mark.timeout(900)  # with an empty cache, beside others, its renderings take minutes
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_examples_of_a_page_run(
     page: Path, rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

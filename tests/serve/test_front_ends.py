@@ -72,6 +72,10 @@ PLAYING = (
 )
 
 
+# The statistics of 5.2 to 5.4 want the name of a codec, and on a busy machine come before the first picture has one.
+THEIRS = ("favicon.ico", "Cannot read properties of undefined (reading 'split')")
+
+
 class FrontEnd:
     """A front end on a page of its own, which is one of the server's, so that its origin is right."""
 
@@ -113,7 +117,7 @@ async def front(version: str, url: str, profile: Path) -> AsyncIterator[FrontEnd
         assert "exceptionDetails" not in said, said
         await page.until(PLAYING)
         yield FrontEnd(page)
-        assert not [one for one in page.problems if "favicon.ico" not in one]
+        assert not [one for one in page.problems if not any(known in one for known in THEIRS)]
 
 
 def render(scene: Scene, name: str) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def running(mark: str) -> list[int]:
 
 def gone(mark: str) -> bool:
     """Whether nothing runs any more. What was killed is there until the system has come to it."""
-    return eventually(lambda: not running(mark), 30)
+    return eventually(lambda: not running(mark))
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_two_processes_render_and_a_killed_engine_comes_back(mark: str) -> None:
     scenes = shuffled(40)
     with LocalStack("marker") as stack:
         assert stack.url.startswith("ws://127.0.0.1:")
-        engine = RemoteEngine(stack.url, in_flight=4, lost=stack.lost)
+        engine = RemoteEngine(stack.url, in_flight=4, lost=stack.lost, hello_timeout=60)
         answers = []
         for number, answer in enumerate(engine.render(scenes, OPTIONS)):
             answers.append(answer)

@@ -116,18 +116,17 @@ def test_a_page_begins_again_when_a_step_never_comes_and_when_the_engine_was_gon
     tmp_path: Path, generation: str
 ) -> None:
     async def status(served: Served) -> tuple[str, str]:
-        async with browse(served.url.replace("ws:", "http:") + "/?patience=2500", tmp_path / "profile") as page:
+        async with browse(served.url.replace("ws:", "http:") + "/?patience=1500", tmp_path / "profile") as page:
             first = await page.value("document.getElementById('status').textContent")
-            await page.value(
-                "new MutationObserver(([one]) => { window.gone ||= one.target.disabled; })"
+            await page.value(  # a busy browser may be asked only when it is connected again
+                "new MutationObserver(([one]) => { window.gone ||= one.target.disabled "
+                "&& document.getElementById('status').textContent; })"
                 ".observe(document.getElementById('fields'), { attributes: true })"
             )
             socket = served.streamer._socket
             assert socket is not None
             asyncio.run_coroutine_threadsafe(socket.close(), served.loop).result(100)
-            await page.until(
-                "document.getElementById('fields').disabled && document.getElementById('status').textContent"
-            )
+            await page.until("window.gone")
             await page.until("!document.getElementById('fields').disabled", 200)
             return str(first), str(await page.value("document.getElementById('status').textContent"))
 

@@ -82,30 +82,29 @@ def by(one: RemoteEngine) -> list[str | None]:
     return ways
 
 
-def regions() -> int:
-    """Count the open regions of this process."""
-    count = 0
-    for file in Path("/proc/self/fd").iterdir():
-        try:
-            count += "torchmultiverse-pixels" in os.readlink(file)
-        except OSError:
-            continue
-    return count
-
-
 def identity(file: int) -> tuple[int, int]:
     """Return what tells a file from all others, however often it is opened."""
     facts = os.fstat(file)
     return facts.st_dev, facts.st_ino
 
 
-def open_files() -> set[tuple[int, int]]:
-    """Return the files that this process has open, of which what earlier tests left is closed at any moment."""
+def open_files(name: str = "") -> set[tuple[int, int]]:
+    """Return the files that this process has open, of which what earlier tests left is closed at any moment.
+
+    Args:
+        name: that must be in what the system calls them.
+    """
     found = set()
     for file in os.listdir("/proc/self/fd"):
         with suppress(OSError):
-            found.add(identity(int(file)))
+            if name in os.readlink(f"/proc/self/fd/{file}"):
+                found.add(identity(int(file)))
     return found
+
+
+def regions() -> set[tuple[int, int]]:
+    """Return the open regions of this process."""
+    return open_files("torchmultiverse-pixels")
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +115,10 @@ def served() -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A way that broke is tried again soon; none is given up because a busy machine takes its time to open it."""
     monkeypatch.setattr(client_pixels, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(client_pixels, "PATIENCE", 60.0)
+    monkeypatch.setattr(serve_pixels, "PATIENCE", 60.0)
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "raw"])
@@ -137,22 +139,24 @@ def test_the_bytes_are_the_same_by_all_ways(served: Served, format: Any) -> None
 
 
 def test_hosted_engines_share_memory_by_themselves_and_a_crash_leaves_nothing() -> None:
-    before = set(os.listdir("/dev/shm"))
+    before, mine = set(os.listdir("/dev/shm")), regions()
     with LocalStack("marker") as stack:
-        one = RemoteEngine(stack.url, lost=stack.lost, dialect="tmv")
+        one = RemoteEngine(stack.url, lost=stack.lost, dialect="tmv", hello_timeout=60)
         ways = by(one)
         answers = one.render(SCENES, RAW)
         frames = [next(answers)]
         assert set(ways) == {"shared"}
         stack.kill_engine()
         frames += [next(answers) for _ in range(10)]
-        assert regions() <= 1
+        assert len(regions() - mine) <= 1
         frames += answers
         check(frames, SCENES)
         assert one.client.pixels == "shared"
         one.close()
-    assert eventually(lambda: regions() == 0), "memory is kept"
-    assert eventually(lambda: set(os.listdir("/dev/shm")) <= before)
+    assert eventually(lambda: not regions() - mine), "memory is kept"
+    # Other programs put their own there meanwhile, under names of their own.
+    left = [name for name in set(os.listdir("/dev/shm")) - before if "torchmultiverse" in name or name[:4] == "psm_"]
+    assert not left
 
 
 CLIENT = """
@@ -160,7 +164,7 @@ import sys
 from torchmultiverse.engines import RenderOptions
 from torchmultiverse.engines.remote import RemoteEngine
 from torchmultiverse.scenes import Scene
-engine = RemoteEngine(sys.argv[1], pixels=sys.argv[2])
+engine = RemoteEngine(sys.argv[1], pixels=sys.argv[2], hello_timeout=60)
 options = RenderOptions(size=(512, 512), format="raw")
 for answer in engine.render((Scene({"World_Name": "Desert", "Camera_Yaw": n / 100}) for n in range(36000)), options):
     print(answer.sha256(), flush=True)
@@ -169,6 +173,7 @@ for answer in engine.render((Scene({"World_Name": "Desert", "Camera_Yaw": n / 10
 
 @pytest.mark.parametrize("way", ["shared", "websocket"])
 def test_a_client_that_is_killed_leaves_nothing_and_nobody_notices(way: str) -> None:
+    mine = regions()
     with serve() as served:
         client = subprocess.Popen([sys.executable, "-c", CLIENT, served.url, way], stdout=subprocess.PIPE)
         with client, engine(served, way) as one:
@@ -182,7 +187,7 @@ def test_a_client_that_is_killed_leaves_nothing_and_nobody_notices(way: str) -> 
             assert one.client.pixels == way
         assert eventually(lambda: _count(outlets) == 0)
         assert eventually(lambda: len(served.server._rooms) == 0)
-    assert eventually(lambda: regions() == 0)
+    assert eventually(lambda: not regions() - mine)
 
 
 def _count(outlets: serve_pixels.Outlets) -> int:

@@ -14,11 +14,11 @@ import pytest
 from torchmultiverse.errors import DatasetError, ModelError
 from torchmultiverse.train import AutoencoderTraining, SparseAutoencoder, train_autoencoder
 
-SIZE, WORDS = 24, 48
+SIZE, WORDS = 24, 32  # of 48 words one of six first weights left six apart, of 32 none
 
 
 def features(images: int = 4000) -> tuple[np.ndarray, np.ndarray]:
-    """Return features (N, 24), sums of three of 48 directions each, and the directions."""
+    """Return features (N, 24), sums of three of 32 directions each, and the directions."""
     rng = np.random.default_rng(0)
     dictionary = rng.normal(size=(WORDS, SIZE))
     dictionary /= np.linalg.norm(dictionary, axis=1, keepdims=True)

@@ -36,9 +36,11 @@ from torchmultiverse.profiles import log_path
 from torchmultiverse.scenes import Scene
 from torchmultiverse.serve import UnrealProcess
 
+pytestmark = pytest.mark.timeout(900)  # whoever comes first builds the C++ core
+
 SIZE = (128, 128)
 OPTIONS = RenderOptions(size=SIZE)
-PATIENCE = {"timeout": 2.0, "retries": 8, "in_flight": 8, "dialect": "tmv"}
+PATIENCE = {"timeout": 2.0, "retries": 8, "in_flight": 8, "dialect": "tmv", "hello_timeout": 60.0}
 # A run of pictures has every fault several times; none of two that come together hides the other for long.
 FAULTS = {
     "stale": 7, "wrong_scene": 9, "wrong_id": 11, "double": 5, "cut": 13, "slow": 17, "silent": 31, "unsettled": 33,
@@ -102,7 +104,7 @@ def test_a_hundred_scenes_that_load_through_a_stranger(patch: pytest.MonkeyPatch
     """Each picture shows its scene, to the last bit: none was read back while something loaded or shone through."""
     scenes = mixed(100)
     everything = RenderOptions(size=(64, 48), passes=("rgb", "mask", "depth", "normals"))
-    with started(game(patch), transport=transport) as (engine, _):
+    with started(game(patch), transport=transport, timeout=60.0) as (engine, _):
         answers = list(engine.render(scenes, OPTIONS))
         with_passes = list(engine.render(scenes[:8], everything))
     assert check(scenes, answers) == {"right": 100}
@@ -244,8 +246,8 @@ def test_a_dataset_by_a_binary_that_hangs_now_and_then(patch: pytest.MonkeyPatch
 def test_two_players_of_one_binary_get_their_own_pictures(patch: pytest.MonkeyPatch) -> None:
     """Both count their requests from one: by the number alone a picture could be either's."""
     scenes = mixed(40)
-    with started(game(patch)) as (one, stack):
-        other = RemoteEngine(stack.url, transport="aiortc", **PATIENCE)
+    with started(game(patch), timeout=60.0) as (one, stack):
+        other = RemoteEngine(stack.url, transport="aiortc", **{**PATIENCE, "timeout": 60.0})
         try:
             with ThreadPoolExecutor(2) as pool:
                 first = pool.submit(lambda: list(one.render(scenes, OPTIONS)))
@@ -259,4 +261,4 @@ def test_two_players_of_one_binary_get_their_own_pictures(patch: pytest.MonkeyPa
 def test_a_binary_without_its_graphics_card_says_so(patch: pytest.MonkeyPatch) -> None:
     script = game(patch, adapters=2)
     with pytest.raises(EngineError, match=r"code 1:\n(.|\n)*no adapter 3; there are 2"):
-        UnrealProcess(script, adapter=3, grace=20).start()
+        UnrealProcess(script, adapter=3, grace=100).start()

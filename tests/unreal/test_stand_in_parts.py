@@ -115,7 +115,7 @@ async def _watch(url: str) -> np.ndarray:
     tasks = []
     peer.on("track", lambda track: tasks.append(asyncio.ensure_future(read(track))))
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(200):
             while not seen.done():
                 waiting = {asyncio.ensure_future(socket.recv()), seen}
                 done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -145,7 +145,7 @@ async def _take(socket: object, session: signalling.PlayerSession, peer: RTCPeer
 def test_a_second_player_sees_the_scene_as_video(monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene({"World_Name": "Snow", "Camera_Yaw": 12})
     with UnrealProcess(game(monkeypatch, video_fps=60), grace=0.1) as stack:
-        engine = RemoteEngine(stack.url)
+        engine = RemoteEngine(stack.url, hello_timeout=60)
         (frame,) = engine.render([scene], RenderOptions(size=(240, 240)))
         assert isinstance(frame, Frame)
         assert read_marker(asyncio.run(_watch(stack.url))) == scene.scene_id

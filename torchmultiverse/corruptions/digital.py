@@ -42,7 +42,7 @@ def elastic_transform(image: _Image, c: tuple[float, ...], rng: np.random.Genera
 
     scale = scale_of(image)
     height, width = image.shape[:2]
-    middle, side = np.array([width // 2, height // 2], np.float64), min(height, width) // 3
+    middle, side = np.array([width // 2, height // 2], np.float64), max(1, min(height, width) // 3)
     first = np.array([middle + side, [middle[0] + side, middle[1] - side], middle - side])
     second = first + rng.uniform(-c[2] * scale, c[2] * scale, first.shape)
     forward = np.linalg.solve(np.column_stack([first, np.ones(3)]), second)  # (x, y, 1) @ forward

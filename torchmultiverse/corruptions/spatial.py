@@ -130,7 +130,8 @@ def shading(depth: Float, focal: float | None = None) -> Float:
     focal = focal or float(max(height, width))
     finite = np.isfinite(depth)
     d = np.where(finite, depth, _finite(depth).max()).astype(np.float64)
-    rows, columns = np.mgrid[0:height, 0:width]
+    d = np.pad(d, [(0, max(0, 2 - side)) for side in depth.shape], mode="edge")  # of one pixel there is no slope
+    rows, columns = np.mgrid[: d.shape[0], : d.shape[1]]
     rays = np.stack([(columns - (width - 1) / 2) / focal, (rows - (height - 1) / 2) / focal, np.ones_like(d)], -1)
     points = rays * d[..., None]
     down, right = np.gradient(points, axis=(0, 1))
@@ -138,7 +139,8 @@ def shading(depth: Float, focal: float | None = None) -> Float:
     lengths = np.linalg.norm(normals, axis=-1) * np.linalg.norm(rays, axis=-1)
     cosine = np.abs((normals * rays).sum(-1)) / np.maximum(lengths, 1e-12)
     near = float(np.quantile(_finite(depth), _NEAR))
-    return np.asarray(np.where(finite, cosine * np.minimum((near / np.maximum(d, 1e-6)) ** 2, 1), 0), np.float32)
+    light = cosine * np.minimum((near / np.maximum(d, 1e-6)) ** 2, 1)
+    return np.asarray(np.where(finite, light[:height, :width], 0), np.float32)
 
 
 def _finite(depth: Float) -> Float:

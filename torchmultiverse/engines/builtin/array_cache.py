@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-import secrets
 import time
-import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
@@ -17,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from torchmultiverse.files import atomic_file, remove_leftovers
 from torchmultiverse.resources import cache_folder
 
 log = logging.getLogger(__name__)
@@ -26,7 +25,7 @@ Arrays: TypeAlias = dict[str, NDArray[Any]]
 _KEPT = 3
 """Files of one name that are always kept: more than one version of the code may be in use."""
 _UNUSED = 86_400.0
-"""Seconds after which others are removed, and files that were never finished."""
+"""Seconds without a reader after which others are removed."""
 
 
 def cached_arrays(folder: str, name: str, key: str, make: Callable[[], Arrays]) -> Arrays:
@@ -52,7 +51,8 @@ def cached_arrays(folder: str, name: str, key: str, make: Callable[[], Arrays]) 
         return found
     arrays = make()
     try:
-        _write(path, arrays)
+        with atomic_file(path, sync=False) as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
         _remove_unused(path.parent, name)
     except OSError as error:
         _warn(f"{path.parent}: what was built is not kept, and is built anew in each run: {error.strerror}")
@@ -65,24 +65,14 @@ def _read(path: Path) -> Arrays | None:
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        path.unlink(missing_ok=True)  # not what was written
+    except PermissionError:
+        raise
+    except Exception:  # of a damaged file readers of ZIP archives say many things; whatever it is, it is made again
+        path.unlink(missing_ok=True)
         return None
     with suppress(OSError):
         os.utime(path)
     return arrays
-
-
-def _write(path: Path, arrays: Arrays) -> None:
-    # Not by `tempfile`, whose files nobody else may read: a cache may be shared.
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.npz")
-    try:
-        with temporary.open("xb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 @lru_cache
@@ -92,16 +82,14 @@ def _warn(message: str) -> None:
 
 
 def _remove_unused(folder: Path, name: str) -> None:
-    finished = re.compile(rf"{re.escape(name)}-[0-9a-f]{{24}}\.npz")
-    begun = re.compile(rf"\.{re.escape(name)}-.*\.npz")
-    used: list[tuple[float, Path]] = []
-    begun_at: list[tuple[float, Path]] = []
+    pattern = re.compile(rf"{re.escape(name)}-[0-9a-f]{{24}}\.npz")
+    used: list[tuple[float, str]] = []
     for entry in os.scandir(folder):
-        for pattern, found in ((finished, used), (begun, begun_at)):
-            if pattern.fullmatch(entry.name):
-                with suppress(FileNotFoundError):  # another process has just removed it
-                    found.append((entry.stat().st_mtime, Path(entry.path)))
+        if pattern.fullmatch(entry.name):
+            with suppress(FileNotFoundError):  # another process has just removed it
+                used.append((entry.stat().st_mtime, entry.path))
     oldest = time.time() - _UNUSED
-    for when, path in [*sorted(used, reverse=True)[_KEPT:], *begun_at]:
+    for when, path in sorted(used, reverse=True)[_KEPT:]:
         if when < oldest:
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
+    remove_leftovers(folder)

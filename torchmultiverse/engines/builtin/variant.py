@@ -17,12 +17,14 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from torchmultiverse.errors import EngineError, nearest
+from torchmultiverse.files import write_atomic
 from torchmultiverse.resources import cache_folder, llvm_folders
 
 log = logging.getLogger(__name__)
@@ -164,16 +166,15 @@ def probe(refresh: bool = False) -> Report:
     Args:
         refresh: try again whatever is remembered.
     """
-    kept = cache_folder("variant") / f"{_state()}.json"
+    name = f"{_state()}.json"
     if not refresh:
-        try:
-            return Report.model_validate_json(kept.read_text())
-        except (OSError, ValidationError):
-            pass
+        with suppress(OSError, ValidationError):
+            return Report.model_validate_json((cache_folder("variant") / name).read_text())
     report = _probe()
-    part = kept.with_suffix(f".{os.getpid()}.part")
-    part.write_text(report.model_dump_json(indent=1))
-    part.replace(kept)
+    try:
+        write_atomic(cache_folder("variant") / name, report.model_dump_json(indent=1).encode(), sync=False)
+    except OSError as error:
+        log.warning("which renderer works here is not kept, and is tried in each run: %s", error)
     return report
 
 

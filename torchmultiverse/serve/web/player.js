@@ -7,8 +7,10 @@ const waiting = new Map(); // request id -> {files, scene, resolve, reject}
 let channel = null;
 let count = 0;
 
-// Milliseconds until a connection that shows no catalogue is given up; a slow line may want more of them.
+// Milliseconds until a connection that shows no catalogue is given up; twice as many after each that was: a slow line
+// may want more of them.
 const PATIENCE = Number(new URLSearchParams(location.search).get("patience")) || 10000;
+let patience = PATIENCE;
 
 const say = (text) => { $("status").textContent = text; };
 
@@ -31,11 +33,11 @@ function connect() {
   // lost for good: begin again from the socket.
   let silent = false;
   let gone = "";
-  const reconnect = () => { silent = true; socket.close(); };
+  const reconnect = () => { silent = true; patience = Math.min(2 * patience, 16 * PATIENCE); socket.close(); };
   let watch = 0;
   const patient = () => {
     clearTimeout(watch);
-    watch = setTimeout(() => $("fields").disabled && reconnect(), PATIENCE);
+    watch = setTimeout(() => $("fields").disabled && reconnect(), patience);
   };
   patient();
 
@@ -261,6 +263,7 @@ async function start() {
   const animal = [...$("character").options].find((option) => option.value !== "blank");
   if (animal && $("character").value === "blank") $("character").value = animal.value;
   $("fields").disabled = false;
+  patience = PATIENCE;
   say(`connected to engine “${catalogue.engine}” ${catalogue.version}`);
 }
 
