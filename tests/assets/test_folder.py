@@ -219,7 +219,8 @@ def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_installed(folde
         (b'{"assets": 3}', r"assets: a list of assets is needed, such as \[\{\"name\": \"Fox\""),
         (b"[3]", r"assets.0: an object is needed, such as \{\"name\": \"Fox\""),
         (b'{"assets": [\n{,', r"assets.json:2:2: not JSON: "),
-        (b'[{"name": "1st", "file": "block.glb"}]', r"assets.0.name: .* A name has letters, digits, - and _"),
+        (b'[{"name": "1st", "file": "block.glb"}]',
+         r"assets.0.name: a name is needed: letters, digits, - and _, .* \(found .1st.\)"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_manifest_is_told_in_words(folder, data, message):

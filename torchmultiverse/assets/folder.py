@@ -83,13 +83,11 @@ class _Given:
 
     Attributes:
         manifest: with the entries that can be read.
-        numbers: of each of these in the file, from 0.
         places: what errors call each of these.
         faults: what is wrong so far, a line each.
     """
 
     manifest: FolderManifest
-    numbers: list[int]
     places: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
 
@@ -121,11 +119,11 @@ def add(
     return install(name, assets)
 
 
-def _read(folder: Path, table: Path | None) -> _Given:
-    """Return what a folder is said to hold.
+def _table_of(folder: Path, table: Path | None) -> Path:
+    """Return the file that says what a folder holds.
 
     Raises:
-        AssetError: the folder or its manifest is not there (then it shows one to start from), or wrong as a whole.
+        AssetError: the folder or its manifest is not there (then it shows one to start from), or is no table.
     """
     if not folder.is_dir():
         raise AssetError(f"{folder} is no folder")
@@ -136,29 +134,44 @@ def _read(folder: Path, table: Path | None) -> _Given:
         table = inside(folder, given, str(folder))
     if table.suffix.lower() not in TABLE_SUFFIXES:
         raise AssetError(f"{table}: a table is a file that ends in {' or '.join(TABLE_SUFFIXES)}")
+    return table
+
+
+def _read(folder: Path, table: Path | None) -> _Given:
+    """Return what a folder is said to hold.
+
+    Raises:
+        AssetError: see `_table_of`; or the file is wrong as a whole.
+    """
+    table = _table_of(folder, table)
     faults: list[str] = []
     data = read_table(table, _COLUMNS, faults)
     entries: Any = data.get("assets")
     if entries == []:
         raise AssetError(f"{table}: it lists no assets; write them, for example:\n{_suggestion(folder)}")
     numbers = list(range(len(entries))) if isinstance(entries, list) else []
-    wrong = {k for k in numbers if entries[k] is None and table.suffix.lower() == ".csv"}
+    told = {k for k in numbers if entries[k] is None and table.suffix.lower() == ".csv"}
     try:
         manifest = FolderManifest.model_validate(data)
     except ValidationError as error:
-        problems = [p for p in error.errors() if not (p["loc"][:1] == ("assets",) and set(p["loc"][1:2]) & wrong)]
-        faults += [f"{table}: {_problem(p)}" for p in problems]
-        wrong |= {int(p["loc"][1]) for p in problems if p["loc"][:1] == ("assets",) and len(p["loc"]) > 1}
-        whole = [p for p in problems if p["loc"][:1] != ("assets",) or len(p["loc"]) == 1]
+        problems = [(p, _number(p)) for p in error.errors() if _number(p) not in told]
+        faults += [f"{table}: {_problem(p)}" for p, _ in problems]
+        wrong = told | {number for _, number in problems}
         numbers = [k for k in numbers if k not in wrong]
-        if whole or not numbers:
+        if None in wrong or not numbers:  # the file as a whole, or all of it
             raise _error(faults) from None
         # What is wrong with one asset hides nothing of the others.
         manifest = FolderManifest.model_validate({**data, "assets": [entries[k] for k in numbers]})
-    found = _Given(manifest, numbers, faults=faults)
+    found = _Given(manifest, faults=faults)
     for k, entry in zip(numbers, manifest.assets, strict=True):
         found.places.append(f"assets[{k}] ({entry.name or entry.file})")
     return found
+
+
+def _number(problem: Any) -> int | None:
+    """Return of which asset, from 0, one error of pydantic is; None: of the file as a whole."""
+    place = problem["loc"]
+    return int(place[1]) if place[:1] == ("assets",) and len(place) > 1 else None
 
 
 def _error(faults: Sequence[str]) -> AssetError:
@@ -178,6 +191,7 @@ _WORDS = {
     "extra_forbidden": "no such key is known",
     "string_type": "a text is needed, in quotes",
     "float_type": "a number is needed",
+    "string_pattern_mismatch": "a name is needed: letters, digits, - and _, 64 at most, the first a letter",
 }
 """What pydantic's errors are for people who write a manifest."""
 
@@ -188,8 +202,6 @@ def _problem(problem: Any) -> str:
     hint = ""
     if problem["type"] == "extra_forbidden":
         hint = nearest(str(problem["loc"][-1]), _COLUMNS)
-    elif problem["type"] == "string_pattern_mismatch":
-        hint = " A name has letters, digits, - and _, 64 at most, and begins with a letter."
     found = "" if problem["type"] == "missing" else f" (found {str(problem.get('input'))[:80]!r})"
     return f"{place}: {_WORDS.get(problem['type'], problem['msg'])}{found}.{hint}"
 

@@ -144,7 +144,7 @@ def describe(pack: Pack, page: bool = False, size: int = 0, remarks: bool = True
         _warn(pack)
     elif count := sum(len(item.notes) for item in pack.manifest.assets):
         warn(f"{count} remarks on its assets: torchmultiverse assets show {pack.name}")
-    counts = [f"{count} {kind}s" for kind in _KINDS if (count := len(pack.names(kind)))]
+    counts = [counted(count, kind) for kind in _KINDS if (count := len(pack.names(kind)))]
     say(f'{pack.name}: {", ".join(counts)}; in a spec: "assets": ["{pack.name}", "procedural"]')
     if page:
         render_page(pack, pack.folder / PAGE, size)
