@@ -49,18 +49,19 @@ def spar_caption(row: Mapping[str, Any], background: bool = True, raw: bool = Tr
     >>> spar_caption(row)
     'This is a photo of a Zebra on the left of the picture in a Snow environment'
     """
-    names, sides = (row["character_name"], row["character2_name"]), (row["character1_pos"], row["character2_pos"])
-    textures = (row["character_texture"], row["character2_texture"])
+    names = (str(row["character_name"]), str(row["character2_name"]))
     there = [k for k in (0, 1) if names[k] != BLANK]
-    things = [_thing(str(name), raw) for name in names]
+    things = [_thing(name, raw) for name in names]
+    textures = {k: row[f"character{('', '2')[k]}_texture"] for k in there}
     world = f" in {_world(row['world_name'], raw)} environment" if background else ""
     if not there:
         return f"This is a photo{world}"
-    if any(textures[k] != "Default" for k in there):
+    if any(texture != "Default" for texture in textures.values()):
         said = [f"{things[k]} textured with {textures[k] if raw else spoken(textures[k])}" for k in there]
         return f"This is a photo of {' and '.join(said)}{world}"
+    sides = {k: row[f"character{k + 1}_pos"] for k in there}
     if len(there) == 2:
-        for k, side in enumerate(sides):
+        for k, side in sides.items():
             if side in OPPOSITE:  # it says how this one stands to the other
                 return f"This is a photo of {things[k]} {side} {things[1 - k]}{world}"
     said = [things[k] if sides[k] in _UNSAID else f"{things[k]} on the {sides[k]}" for k in there]
