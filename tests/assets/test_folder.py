@@ -5,6 +5,7 @@ colour space, bleeding over an edge); a file from outside the folder; a half-ins
 
 import json
 import os
+import re
 import struct
 
 import numpy as np
@@ -119,7 +120,9 @@ def test_too_many_triangles_are_decimated_with_their_colours(folder, monkeypatch
     ball.visual.vertex_colors = np.where(ball.vertices[:, 2:] > 0, [[255, 0, 0, 255]], [[0, 0, 255, 255]])
     ball.export(folder / "ball.ply")
     manifest(folder, {"name": "Ball", "file": "ball.ply"})
-    item = add(folder).manifest.assets[0]
+    told = []
+    item = add(folder, progress=lambda text, long: told.append((text, long))).manifest.assets[0]
+    assert told == [("reading Ball", False), ("decimating Ball, 5,120 triangles", True)]
     assert item.triangles <= 800
     assert "decimated from 5,120 to" in " ".join(item.notes)
     mesh = baked("Ball")
@@ -176,6 +179,68 @@ def test_a_wrong_manifest_says_what_and_where_and_installs_nothing(folder, packs
         add(folder)
     assert installed() == []
     assert not packs.exists() or os.listdir(packs) == []
+
+
+def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_installed(folder, packs):
+    """Silently wrong would be: a folder of two hundred files that is mended fault by fault, a run for each."""
+    (folder / "broken.glb").write_bytes(b"no mesh at all")
+    (folder / "short.ply").write_bytes(b"ply\n")
+    manifest(
+        folder, {"name": "Block", "file": "block.glb"}, {"name": "A", "file": "broken.glb"}, {"name": "B"},
+        {"name": "C", "file": "short.ply"}, {"name": "D", "file": "gone.glb"},
+        {"name": "E", "file": "block.glb", "a": 1}, {"name": "Desk_1", "class": "Sofa", "file": "block.glb"},
+        {"name": "Block", "file": "block.obj"}, {"file": "block.obj"},
+        {"name": "F", "file": "block.obj", "license": ""},
+    )  # fmt: skip
+    with pytest.raises(AssetError) as error:
+        add(folder, "bad/name")
+    first, *lines = str(error.value).splitlines()
+    assert first == "10 faults, so nothing is installed:"
+    for fault in (
+        "assets.2.file: Field required", "assets.5.a: no such key is known", r"'bad/name' is no name of a pack",
+        r"assets\[6\] \(Desk_1\): 'Desk_1' is an asset of the class 'Desk'",
+        r"assets\[8\] .* neither a name nor a class",
+        r"assets\[4\] \(D\): there is no file 'gone.glb'",
+        r"assets\[7\] \(Block\): the character 'Block' is there twice",
+        r"assets\[9\] \(F\): it has no license", r"assets\[1\] \(A\): .*GLB", r"assets\[3\] \(C\): ",
+    ):  # fmt: skip
+        assert sum(bool(re.search(fault, line)) for line in lines) == 1, (fault, lines)
+    manifest(folder, *({"name": f"N{k}", "file": f"gone{k}.glb"} for k in range(33)))
+    with pytest.raises(AssetError, match=r"33 faults, so nothing is installed:\n(?s:.*)\n… and 13 more"):
+        add(folder)
+    assert not packs.exists() or os.listdir(packs) == []
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"[]", r"assets.json: it lists no assets; write them, for example:\n\{\"license\""),
+        (b"\xff\xfe\x00\xd8\x00", r"assets.json: its bytes are no text; save it as JSON in UTF-8"),
+        (b'{"assets": 3}', r"assets: a list of assets is needed, such as \[\{\"name\": \"Fox\""),
+        (b"[3]", r"assets.0: an object is needed, such as \{\"name\": \"Fox\""),
+        (b'{"assets": [\n{,', r"assets.json:2:2: not JSON: "),
+        (b'[{"name": "1st", "file": "block.glb"}]',
+         r"assets.0.name: a name is needed: letters, digits, - and _, .* \(found .1st.\)"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_manifest_is_told_in_words(folder, data, message):
+    (folder / "assets.json").write_bytes(data)
+    with pytest.raises(AssetError, match=message):
+        add(folder)
+
+
+def test_names_that_something_else_has_are_remarked(folder):
+    write_map(folder / "sky.hdr", sky_map())
+    names = {"Banana_99": "no published design asks for it: the class 'Banana' has Banana_1 to Banana_5",
+             "Desert": "'Desert' is also the name of a world", "Zebra": "an animal of the package has the name 'Zebra'",
+             "Sky": "'Sky' is also the name of a world", "Banana_5": None, "Fox": None}  # fmt: skip
+    meshes = [{"name": name, "file": "block.glb"} for name in names]
+    manifest(folder, *meshes, {"name": "Sky", "file": "sky.hdr"}, {"name": "Snow", "file": "sky.hdr"})
+    notes = {(item.kind, item.name): " ".join(item.notes) for item in add(folder).manifest.assets}
+    for name, said in names.items():
+        assert (said in notes["character", name]) if said else notes["character", name] == ""
+    assert notes["environment", "Sky"] == ""
+    assert notes["environment", "Snow"].startswith("a world of the package has the name 'Snow' too")
 
 
 def test_a_folder_without_a_manifest_is_shown_one(folder):

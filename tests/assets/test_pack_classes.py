@@ -73,7 +73,7 @@ def test_a_table_may_lie_elsewhere(folder: Path, tmp_path: Path) -> None:
         ("file,class,licence\nblock.glb,,CC0-1.0\n", "neither a name nor a class"),
         ("file,class,licence\nblock.glb,Desk,\n", "it has no license"),
         ("file,class,licence\n../block.glb,Desk,CC0-1.0\n", "leads out of"),
-        ("file,class,licence\nblock.glb,../Desk,CC0-1.0\n", "class: String should match pattern"),
+        ("file,class,licence\nblock.glb,../Desk,CC0-1.0\n", "class: a name is needed"),
     ],
 )
 def test_a_wrong_table_is_refused_in_words(folder: Path, text: str, said: str) -> None:

@@ -207,4 +207,4 @@ def test_the_command_credits_the_service(haven: PolyHavenService, sky: bytes) ->
     done = CliRunner().invoke(app, ["assets", "build", "polyhaven", "--kind", "hdris", "--no-page"])
     assert done.exit_code == 0, done.output
     assert "Powered by Poly Haven (https://polyhaven.com)" in done.output
-    assert "polyhaven: 1 environments" in done.output
+    assert "polyhaven: 1 environment;" in done.output

@@ -269,6 +269,6 @@ def test_the_command_says_what_is_missing_and_never_the_token(
     )
     assert done.exit_code == 0, done.output
     assert "left out: Banana_2: Sketchfab: " in done.output
-    assert 'published: 1 characters; in a spec: "assets": ["published", "procedural"]' in done.output
+    assert 'published: 1 character; in a spec: "assets": ["published", "procedural"]' in done.output
     assert "wr0ng" not in done.output
     assert [item.name for item in open_pack("published").manifest.assets] == ["Banana_1"]

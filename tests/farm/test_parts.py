@@ -7,11 +7,14 @@ job that waits for ever for one that failed.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_many_machines import data
@@ -357,3 +360,27 @@ def test_a_cluster_that_is_started_here_is_reached_from_here_alone(tmp_path: Pat
     assert done.returncode == 0, done.stderr
     addresses = {line.split()[1].removeprefix("::ffff:") for line in done.stdout.splitlines() if "listens" in line}
     assert addresses == {"127.0.0.1"}
+
+
+def test_an_interruption_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    class Interrupts(MarkerEngine):
+        """Is interrupted before it says what it has, or by its first picture."""
+
+        early = True
+
+        def catalogue(self) -> Any:
+            if Interrupts.early:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().catalogue()
+
+        def render(self, scenes: Any, options: Any = None) -> Any:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate(SMALL, tmp_path / "d", Interrupts)
+    assert "interrupted before the first picture; the same command goes on" in capsys.readouterr().err
+    Interrupts.early = False
+    for fresh, said in ((False, "the same command continues"), (True, "the same command without --fresh continues")):
+        with pytest.raises(KeyboardInterrupt):
+            generate(SMALL, tmp_path / "d", Interrupts, fresh=fresh)
+        assert said in capsys.readouterr().err

@@ -186,6 +186,14 @@ def test_bad_specs_name_place_and_remedy(data: object, message: str) -> None:
         parse_spec(data)
 
 
+@pytest.mark.parametrize("size", [[160], "160", True, 160.5, [160, "a"], {"w": 1}])
+def test_a_size_is_one_number_or_two(size: object) -> None:
+    data = {"name": "x", "design": {"kind": "factorial", "factors": {"World_Name": ["Snow"]}}}
+    assert parse_spec({**data, "render": {"size": 160}}) == parse_spec({**data, "render": {"size": [160, 160]}})
+    with pytest.raises(SpecError, match=r"^render.size: .* \[512, 512\] is width and height, 512 is both \(found"):
+        parse_spec({**data, "render": {"size": size}})
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -1,6 +1,7 @@
 """A filter that drops a condition, or a caption with swapped animals, would silently mislabel a benchmark."""
 
 import contextlib
+import re
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,8 @@ from torchmultiverse.scenes import (
     Scene,
     animals_caption,
     caption_columns,
+    class_table,
+    implied_labels,
     json_schema,
     parse_where,
     spar_caption,
@@ -88,6 +91,79 @@ def test_published_strings() -> None:
     assert caption_columns("Custom", Scene({"World_Name": "Desert"})) == {}
     assert spoken("GiantTortoise") == "giant tortoise"
     assert spoken("SaltFlats_0") == "salt flats"
+
+
+MUG = {"World_Name": "SaltFlats", "Character_Name": "Cofee_Mug_1", "Character2_Name": "Elephant"}
+
+
+@pytest.mark.parametrize(
+    ("given", "caption", "alternate", "relation"),
+    [
+        ({"Character1_Pos": "on", "Character2_Pos": "location"},
+         "Coffee mug on elephant in salt flats", "Elephant under coffee mug in salt flats", "on"),
+        ({"Character2_Pos": "on", "Character1_Pos": "location"},
+         "Coffee mug under elephant in salt flats", "Elephant on coffee mug in salt flats", "under"),
+        ({"Character1_Pos": "inside", "Character2_Pos": "location"},
+         "Coffee mug inside elephant in salt flats", "Elephant holding coffee mug in salt flats",
+         "inside"),
+        ({}, "Coffee mug to the left of elephant in salt flats",
+         "Elephant to the right of coffee mug in salt flats", "to the left of"),
+        ({"Character1_Pos": "top", "Character2_Pos": "bottom"}, "Coffee mug above elephant in salt flats",
+         "Elephant below coffee mug in salt flats", "above"),
+        ({"Character1_Pos": "behind", "Character2_Pos": "location", "Camera_Yaw": 180},
+         "Coffee mug and elephant in salt flats", "Elephant and coffee mug in salt flats", None),
+        ({"Character1_Pos": "location", "Character2_Pos": "location"},
+         "Coffee mug and elephant in salt flats", "Elephant and coffee mug in salt flats", None),
+        ({"Relation": "beside"}, "Coffee mug beside elephant in salt flats", None, None),
+        ({"Character2_Name": "blank"}, "Coffee mug in salt flats", None, "in"),
+        ({"Character_Name": "blank"}, "Elephant in salt flats", None, "in"),
+        ({"Character_Name": "blank", "Character2_Name": "blank"}, None, None, None),
+    ],
+)  # fmt: skip
+def test_ar4t_says_what_is_seen_where_labels_are_left_out(given, caption, alternate, relation) -> None:
+    """Silently wrong would be: a caption with "none" in it, or a relation that the picture does not show."""
+    scene = Scene({**MUG, **given})
+    assert caption_columns("AR4T", scene) == {"caption": caption, "alt_caption": alternate, "negative_caption": None}
+    assert implied_labels("AR4T", scene).get("Relation") == relation
+    classes = {"Cofee_Mug_1": "Cofee_Mug", "blank": None}
+    name = scene.get_str("Character_Name")
+    assert implied_labels("AR4T", scene).get("Character_Label") == classes.get(name, name)
+
+
+def test_other_families_say_words_of_placement_and_what_is_not_there() -> None:
+    on = Scene({**MUG, "Character1_Pos": "on", "Character2_Pos": "location"})
+    said = caption_columns("SPAR", on)
+    assert said["caption"] == "This is a photo of a Cofee_Mug on a Elephant in a SaltFlats environment"
+    assert said["caption_clean"] == "This is a photo of a coffee mug on an elephant in a salt flats environment"
+    assert said["negative_caption"] == "This is a photo of a Elephant on a Cofee_Mug in a SaltFlats environment"
+    by_number = Scene({**MUG, "Character1_Pos": "location", "Character2_Name": "blank"})
+    assert caption_columns("SPAR", by_number)["caption"] == "This is a photo of a Cofee_Mug in a SaltFlats environment"
+    nobody = Scene({"World_Name": "Arena"})
+    assert caption_columns("Animals", nobody)["caption_clean"] == "A photo of an arena background"
+    assert set(caption_columns("ImageNet", nobody).values()) == {None}
+    assert caption_columns("ImageNet", on)["caption"] == "This is a photo of a Cofee_Mug"
+
+
+_RESPELT = {"Anlylosaurus", "KomodoDragon", "RedCrownedCrane", "Secretarybird", "Triceraptos", "Wildbeest"}
+
+
+def test_clean_captions_have_the_article_and_the_letters_of_the_catalogue() -> None:
+    said = {}
+    for one in class_table():
+        scene = Scene({"World_Name": "Arena", "Character_Name": one.characters[0], "Character_Label": one.name})
+        for family in ("ImageNet", "SPAR", "Animals"):
+            made = caption_columns(family, scene)
+            assert one.name in str(made["caption"])
+            written = one.display if one.kind == "object" else spoken(one.name)
+            assert written in str(made["caption_clean"]) or one.name in _RESPELT
+        said[one.id] = str(caption_columns("ImageNet", scene)["caption_clean"]).removeprefix("This is a photo of ")
+    odd = {s for s in said.values() if not re.match(r"an [aeioAEIO]|an u(?!ni)|a [^aeioAEIO]", s)}
+    assert odd == {"broccoli", "hay"}
+    assert len(said) == 221
+    assert {
+        "an African crocodile", "a French loaf", "a Komodo dragon", "a CRT screen", "an umbrella", "a pair of jeans",
+        "a pair of sunglasses", "a pair of binoculars", "an ostrich", "an aircraft carrier",
+    } <= set(said.values())  # fmt: skip
 
 
 def test_the_schema_is_json_schema() -> None:

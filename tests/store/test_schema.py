@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from torchmultiverse.engines import Frame
+from torchmultiverse.engines.marker import MarkerEngine
+from torchmultiverse.farm import generate
 from torchmultiverse.scenes import CAPTIONS, Scene, parse_spec
+from torchmultiverse.store import open_dataset, verify
 from torchmultiverse.store.quality import limits_of, measure, outside, quality, visibility
 from torchmultiverse.store.schema import RowSchema
 
@@ -47,6 +52,20 @@ def test_published_columns(family: str, published: str) -> None:
     assert schema.names[0] == "image"
     assert schema.names[1 + len(expected)] == "scene_id"
     assert [name for name in schema.names if "caption" in name] == list(CAPTIONS[family])
+
+
+def test_columns_of_classes_and_relations_hold_what_is_seen_where_a_design_has_no_labels(tmp_path: Path) -> None:
+    factors = {"World_Name": ["Desert"], "Character_Name": ["Zebra", "blank"], "Character2_Name": ["Camel", "blank"]}
+    spec = {"name": "x", "family": "AR4T", "render": {"size": 16}, "design": {"kind": "factorial", "factors": factors}}
+    generate(spec, tmp_path / "d", MarkerEngine, check=0, progress=False)
+    table = open_dataset(tmp_path / "d").table(["Relation", "Actor1Category", "Actor2Category", "caption"])
+    assert [tuple(row.values()) for row in table.to_pylist()] == [
+        ("to the left of", "Zebra", "Camel", "Zebra to the left of camel in desert"),
+        ("in", "Zebra", "none", "Zebra in desert"),
+        ("in", "none", "Camel", "Camel in desert"),
+        ("none", "none", "none", None),
+    ]
+    assert not verify(tmp_path / "d").problems
 
 
 def test_types_follow_the_levels_where_the_published_one_cannot_hold_them() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.assets.model import Floats, MeshModel, Submesh
+from torchmultiverse.assets.model import Floats, MeshModel, Submesh, used_vertices
 
 EDGES = ((192, 0.026), (320, 0.017), (640, 0.011), (1 << 16, 0.006))
 """Longest edge in metres by the side of the picture in pixels. Most edges are about half as long, and a pixel of 512 is
@@ -80,12 +80,12 @@ def _bake(piece: Submesh, edge: float, everywhere: bool) -> Baked:
     elif everywhere:
         values, faces = split(np.concatenate([vertices, normals, base], 1), faces, edge)
         vertices, normals, base = values[:, :3], values[:, 3:6], values[:, 6:9]
-    used, index = np.unique(faces, return_inverse=True)
+    used, index = used_vertices(faces, len(vertices))
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     normals = np.where(length > 1e-6, normals / np.maximum(length, 1e-6), [0, 0, 1])
     return Baked(
         np.ascontiguousarray(vertices[used], np.float32),
-        index.reshape(-1, 3).astype(np.uint32),
+        index.astype(np.uint32),
         np.ascontiguousarray(normals[used], np.float32),
         np.ascontiguousarray(np.clip(base[used], 0, 0.95), np.float32),
         np.full(len(used), piece.roughness, np.float32),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torchmultiverse.assets.files import Siblings, shown
 from torchmultiverse.assets.gltf import SUPPORTED, GltfDocument, Node, Primitive, TextureInfo
 from torchmultiverse.assets.gltf_surface import GltfSurface, GltfSurfaces, absorbed
-from torchmultiverse.assets.model import Submesh, check_size
+from torchmultiverse.assets.model import Submesh, check_size, used_vertices
 from torchmultiverse.errors import AssetError
 
 MAX_NODES = 10_000
@@ -162,8 +162,7 @@ class _GlbReader:
         if len(faces) == 0:
             self._note(f"{place} has no triangles")
             return None
-        used, renamed = np.unique(faces, return_inverse=True)
-        faces = renamed.reshape(-1, 3)
+        used, faces = used_vertices(faces, len(arrays["POSITION"]))
         sets = sorted(name[7:] for name in indices if f"WEIGHTS_{name[7:]}" in arrays)
         normals = arrays["NORMAL"][used] if "NORMAL" in arrays else None
         if normals is not None and not (np.linalg.norm(normals, axis=1) > 1e-9).all():

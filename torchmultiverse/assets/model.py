@@ -114,8 +114,33 @@ class MeshModel:
 
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the corners of the box around what the faces use."""
-        used = np.concatenate([piece.vertices[np.unique(piece.faces)] for piece in self.pieces]).astype(float)
+        used = np.concatenate([piece.vertices[_has_face(piece.faces, len(piece.vertices))] for piece in self.pieces])
+        used = used.astype(float)
         return used.min(0), used.max(0)
+
+
+def _has_face(faces: NDArray[Any], count: int) -> NDArray[np.bool_]:
+    """Return which of so many vertices a face has, (count,)."""
+    used = np.zeros(count, bool)
+    used[faces] = True
+    return used
+
+
+def used_vertices(faces: NDArray[Any], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the vertices that faces have, in ascending order, and the faces (F, 3) by their places among these.
+
+    What `numpy.unique` returns, without its sorting.
+
+    Args:
+        faces: (F, 3), each below ``count``.
+        count: of the vertices.
+
+    >>> used, faces = used_vertices(np.array([[1, 3, 4]]), 6)
+    >>> used.tolist(), faces.tolist()
+    ([1, 3, 4], [[0, 1, 2]])
+    """
+    used = _has_face(faces, count)
+    return np.flatnonzero(used), (np.cumsum(used) - 1)[faces]
 
 
 _KEEPING = re.compile(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from torchmultiverse.assets.bake import bake
-from torchmultiverse.assets.model import Floats, MeshModel, Submesh, keeping, look
+from torchmultiverse.assets.model import Floats, MeshModel, Submesh, keeping, look, used_vertices
 from torchmultiverse.engines.builtin import Material, Mesh, MeshPart
 
 TEXELS = ((192, 256), (320, 512), (640, 1024), (1 << 16, 2048))
@@ -88,9 +88,9 @@ def _plain(piece: Submesh, edge: float) -> Mesh:
 
 def _used(vertices: Floats, faces: NDArray[Any], others: Sequence[Floats | None]) -> tuple[Any, ...]:
     """Return vertices, faces and what else there is of vertices, without vertices that no face has."""
-    used, index = np.unique(faces, return_inverse=True)
+    used, index = used_vertices(faces, len(vertices))
     rest = (None if values is None else np.ascontiguousarray(values[used], np.float32) for values in others)
-    return (np.ascontiguousarray(vertices[used], np.float32), index.reshape(-1, 3).astype(np.uint32), *rest)
+    return (np.ascontiguousarray(vertices[used], np.float32), index.astype(np.uint32), *rest)
 
 
 def _unit(normals: Floats) -> Floats:

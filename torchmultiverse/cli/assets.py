@@ -10,8 +10,8 @@ import typer
 from torchmultiverse.cli import completion
 from torchmultiverse.cli.groups import assets_group, examples
 from torchmultiverse.cli.options import tabular
-from torchmultiverse.cli.output import console, place, print_table, say, warn
-from torchmultiverse.errors import AssetError
+from torchmultiverse.cli.output import place, print_table, say, warn, working
+from torchmultiverse.errors import AssetError, counted
 from torchmultiverse.tables import Table, number, text
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ def add(
     """
     from torchmultiverse.assets import add as install
 
-    describe(install(folder, name, table), page, size)
+    with working("reading") as progress:
+        pack = install(folder, name, table, progress)
+    describe(pack, page, size)
 
 
 @assets_group.command(epilog=examples("torchmultiverse assets drop mine Desk_3 Sofa_1"))
@@ -142,7 +144,7 @@ def describe(pack: Pack, page: bool = False, size: int = 0, remarks: bool = True
         _warn(pack)
     elif count := sum(len(item.notes) for item in pack.manifest.assets):
         warn(f"{count} remarks on its assets: torchmultiverse assets show {pack.name}")
-    counts = [f"{count} {kind}s" for kind in _KINDS if (count := len(pack.names(kind)))]
+    counts = [counted(count, kind) for kind in _KINDS if (count := len(pack.names(kind)))]
     say(f'{pack.name}: {", ".join(counts)}; in a spec: "assets": ["{pack.name}", "procedural"]')
     if page:
         render_page(pack, pack.folder / PAGE, size)
@@ -160,8 +162,9 @@ def render_page(pack: Pack, page: Path, size: int) -> None:
     from torchmultiverse.assets import turntable
     from torchmultiverse.files import disk_errors, write_atomic
 
-    with console(stderr=True).status("rendering") as status:
-        text = turntable(pack, size=size, progress=lambda name: status.update(f"rendering {name}"))
+    with working("rendering") as progress:
+        progress(f"rendering the page of {counted(len(pack.manifest.assets), 'asset')}", True)
+        text = turntable(pack, size=size, progress=lambda name: progress(f"rendering {name}", False))
     with disk_errors(page):
         write_atomic(page, text.encode())
     place("page", page)

@@ -10,7 +10,8 @@ import typer
 from torchmultiverse.cli import completion
 from torchmultiverse.cli.assets import PageOption, SizeOption, describe
 from torchmultiverse.cli.groups import build_group, examples
-from torchmultiverse.cli.output import console, place, say
+from torchmultiverse.cli.output import place, say, working
+from torchmultiverse.errors import counted
 
 if TYPE_CHECKING:
     from torchmultiverse.assets import BuildRequest
@@ -233,8 +234,9 @@ def _network(name: str, request: BuildRequest, sheet: bool, size: int) -> None:
     describe(pack, remarks=False)
     if sheet:
         path = pack.folder / "sheet.png"
-        with console(stderr=True).status("rendering") as status:
-            image = pack_sheet(pack, side=size, progress=lambda one: status.update(f"rendering {one}"))
+        with working("rendering") as progress:
+            progress(f"rendering the sheet of {counted(len(pack.manifest.assets), 'asset')}", True)
+            image = pack_sheet(pack, side=size, progress=lambda one: progress(f"rendering {one}", False))
         with disk_errors(path), atomic_file(path) as file:
             image.save(file, "PNG")
         place("sheet", path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -116,6 +116,22 @@ def fail(message: str) -> None:
 def title(head: str, rest: str = "") -> None:
     """Print a line that begins with something bold."""
     say(Text.assemble((head, "bold"), rest))
+
+
+@contextmanager
+def working(what: str) -> Iterator[Callable[[str, bool], None]]:
+    """Show what is being done, and yield what is told of each step and whether it takes long.
+
+    On a terminal the steps replace each other; elsewhere, such as in a log, those that take long are a line each.
+    """
+    to = console(stderr=True)
+    if SILENT.get():
+        yield lambda step, long: None
+    elif not to.is_terminal:
+        yield lambda step, long: warn(step) if long else None
+    else:
+        with to.status(what) as status:
+            yield lambda step, long: status.update(step)
 
 
 def place(kind: str, path: str | Path) -> None:

@@ -136,9 +136,14 @@ def generate(
     start = time.perf_counter()
     engines = Supervisor(make, workers, limits=chosen.limits, by_world=True, check=same, name="farm")
     try:
-        catalogue, notes = engines.start()
-        same.fingerprint = catalogue.fingerprint
-        writer = _writer(loaded, design, catalogue, rendering, Path(out), chosen)
+        try:
+            catalogue, notes = engines.start()
+            same.fingerprint = catalogue.fingerprint
+            writer = _writer(loaded, design, catalogue, rendering, Path(out), chosen)
+        except KeyboardInterrupt:
+            if chosen.progress:
+                print("\ninterrupted before the first picture; the same command goes on", file=sys.stderr)
+            raise
         try:
             _describe(writer, loaded, catalogue, notes)
             run = _Run(writer, rendering, engines, CameraRetries.of(loaded, design), chosen)
@@ -209,7 +214,7 @@ def _go(run: _Run, writer: DatasetWriter, options: GenerateOptions) -> Inspectio
         if options.progress:
             print(
                 f"\ninterrupted: {writer.durable_rows} of {writer.expected} pictures are safe in {writer.out}; "
-                "the same command continues",
+                f"the same command {'without --fresh ' if options.fresh else ''}continues",
                 file=sys.stderr,
             )
         raise

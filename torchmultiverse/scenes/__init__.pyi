@@ -1,13 +1,10 @@
 from .ar4t import BACKGROUNDS as BACKGROUNDS
 from .ar4t import SYNONYMS as SYNONYMS
-from .captions import BLANK as BLANK
 from .captions import CAPTIONS as CAPTIONS
 from .captions import animals_caption as animals_caption
-from .captions import base_world as base_world
 from .captions import caption_columns as caption_columns
 from .captions import hard_negative as hard_negative
 from .captions import spar_caption as spar_caption
-from .captions import spoken as spoken
 from .conditions import CONDITIONS as CONDITIONS
 from .conditions import OWN as OWN
 from .design import Design as Design
@@ -24,6 +21,8 @@ from .factors import Value as Value
 from .factors import level_name as level_name
 from .families import FAMILIES as FAMILIES
 from .families import published_levels as published_levels
+from .implied import BLANK as BLANK
+from .implied import implied_labels as implied_labels
 from .object_list import MOST_OBJECTS as MOST_OBJECTS
 from .object_list import SceneObject as SceneObject
 from .object_list import column_rows as column_rows
@@ -76,6 +75,8 @@ from .where import parse_where as parse_where
 from .word_order import normalised_caption as normalised_caption
 from .word_order import parts_of_speech as parts_of_speech
 from .word_order import word_orders as word_orders
+from .wording import base_world as base_world
+from .wording import spoken as spoken
 from .written import places_of as places_of
 from .written import written_scenes as written_scenes
 
@@ -129,6 +130,7 @@ __all__ = [
     "from_columns",
     "from_stored",
     "hard_negative",
+    "implied_labels",
     "in_class_order",
     "in_level_order",
     "is_default",

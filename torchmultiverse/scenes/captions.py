@@ -6,16 +6,24 @@ Source of the strings: the evaluation script of PUG: SPAR, and of the PUG chapte
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from torchmultiverse.scenes.ar4t import BACKGROUNDS, RELATIONS, negative
+from torchmultiverse.scenes.ar4t import BACKGROUNDS, RELATIONS, UNARY, negative
+from torchmultiverse.scenes.implied import BLANK, IN_THE_WORLD, NOTHING, OPPOSITE, implied_labels
 from torchmultiverse.scenes.phrases import conditions_phrase
 from torchmultiverse.scenes.scene import Scene
 from torchmultiverse.scenes.semantics import said_name
+from torchmultiverse.scenes.wording import (
+    article,
+    base_world,
+    one_of,
+    spoken,
+    written_class,
+    written_name,
+    written_world,
+)
 
-BLANK = "blank"
 CAPTIONS = {
     "SPAR": ("caption", "caption_clean", "negative_caption"),
     "Animals": ("caption", "caption_clean"),
@@ -23,16 +31,9 @@ CAPTIONS = {
     "AR4T": ("caption", "alt_caption", "negative_caption"),
 }
 """Caption columns of each family."""
+_UNSAID = ("location",)
+"""Places that a picture does not tell by themselves."""
 _SIZES = ((0.85, "small"), (1.15, "medium"), (float("inf"), "big"))
-
-
-def spoken(name: str) -> str:
-    """Return a name as people write it: ``GiantTortoise`` → ``giant tortoise``, ``SaltFlats_0`` → ``salt flats``.
-
-    >>> spoken("TokyoNight"), spoken("SaltFlats")
-    ('tokyo night', 'salt flats')
-    """
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", base_world(name)).replace("_", " ").lower()
 
 
 def spar_caption(row: Mapping[str, Any], background: bool = True, raw: bool = True) -> str:
@@ -48,26 +49,24 @@ def spar_caption(row: Mapping[str, Any], background: bool = True, raw: bool = Tr
     >>> spar_caption(row)
     'This is a photo of a Zebra on the left of the picture in a Snow environment'
     """
-    say = str if raw else spoken
-    one, two = said_name(row["character_name"]), said_name(row["character2_name"])
-    world = f" in a {say(row['world_name'])} environment" if background else ""
-    if one == BLANK and two == BLANK:
+    names = (str(row["character_name"]), str(row["character2_name"]))
+    there = [k for k in (0, 1) if names[k] != BLANK]
+    things = [_thing(name, raw) for name in names]
+    textures = {k: row[f"character{('', '2')[k]}_texture"] for k in there}
+    world = f" in {_world(row['world_name'], raw)} environment" if background else ""
+    if not there:
         return f"This is a photo{world}"
-    if one == BLANK or two == BLANK:
-        name, side = (two, row["character2_pos"]) if one == BLANK else (one, row["character1_pos"])
-        texture = row["character2_texture"] if one == BLANK else row["character_texture"]
-        if texture != "Default":
-            return f"This is a photo of a {say(name)} textured with {say(texture)}{world}"
-        return f"This is a photo of a {say(name)} on the {side} of the picture{world}"
-    if row["character_texture"] != "Default" or row["character2_texture"] != "Default":
-        return (
-            f"This is a photo of a {say(one)} textured with {say(row['character_texture'])} "
-            f"and a {say(two)} textured with {say(row['character2_texture'])}{world}"
-        )
-    return (
-        f"This is a photo of a {say(one)} on the {row['character1_pos']} "
-        f"and a {say(two)} on the {row['character2_pos']} of the picture{world}"
-    )
+    if any(texture != "Default" for texture in textures.values()):
+        said = [f"{things[k]} textured with {textures[k] if raw else spoken(textures[k])}" for k in there]
+        return f"This is a photo of {' and '.join(said)}{world}"
+    sides = {k: row[f"character{k + 1}_pos"] for k in there}
+    if len(there) == 2:
+        for k, side in sides.items():
+            if side in OPPOSITE:  # it says how this one stands to the other
+                return f"This is a photo of {things[k]} {side} {things[1 - k]}{world}"
+    said = [things[k] if sides[k] in _UNSAID else f"{things[k]} on the {sides[k]}" for k in there]
+    picture = "" if sides[there[-1]] in _UNSAID else " of the picture"
+    return f"This is a photo of {' and '.join(said)}{picture}{world}"
 
 
 def animals_caption(row: Mapping[str, Any], raw: bool = True) -> str:
@@ -79,45 +78,86 @@ def animals_caption(row: Mapping[str, Any], raw: bool = True) -> str:
     >>> animals_caption(row | {"world_name": "Desert"})
     'A photo of a big sized Penguin textured with Grass on a Desert background'
     """
-    say = str if raw else spoken
     scale = float(row["character_scale"])
     size = next(word for limit, word in _SIZES if scale < limit)
     texture = row["character_texture"]
-    painted = "" if texture == "Default" else f" textured with {say(texture)}"
-    name = say(said_name(row["character_name"]))
-    return f"A photo of a {size} sized {name}{painted} on a {say(row['world_name'])} background"
+    painted = "" if texture == "Default" else f" textured with {texture if raw else spoken(texture)}"
+    character, world = str(row["character_name"]), _world(row["world_name"], raw)
+    if character == BLANK:
+        return f"A photo of {world} background"
+    return f"A photo of {_thing(character, raw, f'{size} sized')}{painted} on {world} background"
 
 
-def ar4t_captions(scene: Scene) -> tuple[str, str | None]:
+def ar4t_captions(scene: Scene) -> tuple[str | None, str | None]:
     """Return the caption of a PUG: AR4T scene and the one that says the same the other way round.
 
     *Banana to the left of chair inside museum* and *Chair to the right of banana inside museum*; *Green banana and
-    large chair inside museum* and *Large chair and green banana inside museum*; one object has one caption.
+    large chair inside museum* and *Large chair and green banana inside museum*; one object has one caption, none has
+    none. What a scene's labels leave out is said where it can be seen (`implied_labels`).
+
+    >>> scene = Scene({"World_Name": "SaltFlats", "Character_Name": "Cofee_Mug_1", "Character1_Pos": "on",
+    ...                "Character2_Name": "Elephant", "Character2_Pos": "location"})
+    >>> ar4t_captions(scene)
+    ('Coffee mug on elephant in salt flats', 'Elephant under coffee mug in salt flats')
     """
+    implied = implied_labels("AR4T", scene)
     world = base_world(scene.get_str("World_Name"))
     background = BACKGROUNDS.get(world, spoken(world))
-    relation = scene.get_str("Relation")
-    one, two = (spoken(scene.get_str(f"{prefix}_Label")) for prefix in ("Character", "Character2"))
-    if scene["Subset"] == "Attributes":
-        one = f"{spoken(scene.get_str('Character_Attribute'))} {one}"
-        two = f"{spoken(scene.get_str('Character2_Attribute'))} {two}"
-    if relation not in RELATIONS:
-        return _sentence(f"{one} {relation} {background}"), None
-    place = f"{scene.get_str('World_Relation')} {background}"
-    if scene["Subset"] == "Attributes":
+    objects = [one for one in (_ar4t_object(scene, prefix) for prefix in ("Character", "Character2")) if one]
+    relation = str(implied.get("Relation", scene["Relation"]))
+    if len(objects) < 2:
+        inside = scene.get_str("World_Relation") if relation in RELATIONS else relation
+        place = f"{IN_THE_WORLD if inside == NOTHING else inside} {background}"
+        return (_sentence(f"{objects[0]} {place}") if objects else None), None
+    one, two = objects
+    inside = str(implied.get("World_Relation", scene["World_Relation"]))
+    if "Relation" not in implied and relation in UNARY:  # which is said of the world
+        inside, relation = relation, NOTHING
+    place = f"{IN_THE_WORLD if inside == NOTHING else inside} {background}"
+    if scene["Subset"] == "Attributes" or relation == NOTHING:
         return _sentence(f"{one} and {two} {place}"), _sentence(f"{two} and {one} {place}")
-    back = RELATIONS[relation][2]
-    return _sentence(f"{one} {relation} {two} {place}"), _sentence(f"{two} {back} {one} {place}")
+    back = OPPOSITE.get(relation)
+    alternate = None if back is None else _sentence(f"{two} {back} {one} {place}")
+    return _sentence(f"{one} {relation} {two} {place}"), alternate
 
 
-def imagenet_caption(row: Mapping[str, Any], raw: bool = True) -> str:
+def _ar4t_object(scene: Scene, prefix: str) -> str:
+    """Return what a caption of AR4T calls an object, with its attribute; empty where there is none."""
+    label, name = scene.get_str(f"{prefix}_Label"), scene.get_str(f"{prefix}_Name")
+    if label == NOTHING and name == BLANK:
+        return ""
+    said = written_name(name) if label == NOTHING else spoken(label)  # the published captions do not mend labels
+    attribute = scene.get_str(f"{prefix}_Attribute")
+    return said if attribute == NOTHING else f"{spoken(attribute)} {said}"
+
+
+def imagenet_caption(row: Mapping[str, Any], raw: bool = True) -> str | None:
     """Return *This is a photo of a …*, the prompt of the robustness study, with the class of the object.
 
-    >>> imagenet_caption({"character_label": "AfricanElephant"}, raw=False)
-    'This is a photo of a african elephant'
+    ``None`` where there is no object. Without a label the class follows from the object's name.
+
+    >>> imagenet_caption({"character_label": "African_crocodile", "character_name": "African_crocodile_1"}, raw=False)
+    'This is a photo of an African crocodile'
     """
-    label = str(row["character_label"])
-    return f"This is a photo of a {label if raw else spoken(label)}"
+    label, name = str(row["character_label"]), str(row.get("character_name", BLANK))
+    if label == NOTHING:
+        if name == BLANK:
+            return None
+        label = said_name(name)
+    return f"This is a photo of {f'a {label}' if raw else one_of(written_class(label, name))}"
+
+
+def _thing(character: str, raw: bool, adjective: str = "") -> str:
+    """Return a character with its article: as published, or as people write it."""
+    if raw:
+        return " ".join(word for word in ("a", adjective, said_name(character)) if word)
+    return one_of(written_name(character), adjective)
+
+
+def _world(name: str, raw: bool) -> str:
+    """Return a world with its article: as published, or as people write it."""
+    written = name if raw else written_world(name)
+    return f"{'a' if raw else article(written)} {written}"
 
 
 def caption_columns(family: str, scene: Scene) -> dict[str, str | None]:
@@ -177,15 +217,6 @@ def hard_negative(family: str, scene: Scene) -> Scene | None:
     if family != "SPAR" or said_name(str(one)) == said_name(str(two)):  # two of a class are called the same
         return None
     return scene.changed(Character_Name=two, Character2_Name=one)
-
-
-def base_world(name: str) -> str:
-    """Return the name of a world without the suffix of a view, ``SaltFlats_0`` → ``SaltFlats``.
-
-    >>> base_world("SaltFlats_0"), base_world("Desert")
-    ('SaltFlats', 'Desert')
-    """
-    return re.sub(r"_\d+$", "", name)
 
 
 def _sentence(text: str) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from torchmultiverse.scenes.object_list import listed
 from torchmultiverse.scenes.scene import Scene
 from torchmultiverse.scenes.semantics import said_name
+from torchmultiverse.scenes.wording import article, one_of, written_class, written_name
 
 _MOST = math.inf
 NUMBERS: dict[str, tuple[tuple[float, str], ...]] = {
@@ -94,7 +95,6 @@ _OBJECTS = "Objects"
 _NAMED_OBJECTS = 4
 """Further objects up to which each is named; more are counted."""
 _NIGHT = -6
-_AN = re.compile(r"8|1[18](?!\d)|[aio]|e(?!u)|u(?!ni|k)", re.IGNORECASE)
 
 
 def conditions_phrase(scene: Scene, raw: bool = True) -> str:
@@ -171,31 +171,18 @@ def _number(name: str, value: float) -> str:
     if amount == 1:  # one degree, one stop, one drop
         text = re.sub(r"\{n\} ([a-z]{4,})s\b", r"{n} \1", text)
     number = f"{amount:.10g}"
-    return text.format(a=_article(number), n=number, km=f"{amount / 1000:.10g}", percent=f"{100 * value:.0f}")
+    return text.format(a=article(number), n=number, km=f"{amount / 1000:.10g}", percent=f"{100 * value:.0f}")
 
 
 def _word(name: str, level: str, raw: bool) -> str:
     if level in WORDS[name] and not (raw and name in _NAMED):
         return WORDS[name][level]
-    return _OTHERWISE[name].replace("{name}", level if raw else _spoken(level))
+    return _OTHERWISE[name].replace("{name}", level if raw else written_class(level))
 
 
 def _objects(text: str, raw: bool) -> str:
-    names = [said_name(str(one["Name"])) for one in listed(text)]
+    names = [str(one["Name"]) for one in listed(text)]
     if len(names) > _NAMED_OBJECTS:
         return f"with {len(names)} more objects"
-    spoken = [name if raw else _spoken(name) for name in names]
-    return "with " + " and ".join(f"{_article(name)} {name}" for name in spoken) + " besides"
-
-
-def _article(word: str) -> str:
-    """Return the indefinite article before a word or a number, as it is spoken: an 8, an 11.5, an 18, an 85.
-
-    >>> [_article(word) for word in ("50", "85", "11.5", "110", "18", "Elephant", "Unicycle")]
-    ['a', 'an', 'an', 'a', 'an', 'an', 'a']
-    """
-    return "an" if _AN.match(word) else "a"
-
-
-def _spoken(level: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", level).replace("_", " ").lower()
+    things = [f"{article(said_name(name))} {said_name(name)}" if raw else one_of(written_name(name)) for name in names]
+    return "with " + " and ".join(things) + " besides"

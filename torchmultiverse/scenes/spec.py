@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 from torchmultiverse.errors import SpecError, nearest
 from torchmultiverse.json_text import read_json
@@ -28,11 +29,28 @@ CLIP_PASSES = ("flow_forward", "flow_backward", "hidden_forward", "hidden_backwa
 """Passes of frames, which are made of those of neighbouring frames."""
 
 
+_Sides = Annotated[list[int], Field(min_length=2, max_length=2)]
+
+
+def _sides(size: Any) -> Any:
+    """Return width and height, which are also one number where they are equal.
+
+    Raises:
+        PydanticCustomError: neither.
+    """
+    sides = size if isinstance(size, list) else [size, size]
+    if len(sides) == 2 and all(isinstance(side, int) and not isinstance(side, bool) for side in sides):
+        return sides
+    raise PydanticCustomError(
+        "sides", "whole numbers of pixels are needed: [512, 512] is width and height, 512 is both"
+    )
+
+
 class RenderSettings(SpecModel):
     """How every picture is rendered."""
 
-    size: Annotated[list[int], Field(min_length=2, max_length=2)] = Field(
-        default=[512, 512], description="width and height in pixels, 16 to 4096"
+    size: Annotated[_Sides, BeforeValidator(_sides, json_schema_input_type=_Sides | int)] = Field(
+        default=[512, 512], description="width and height in pixels, 16 to 4096; one number is both"
     )
     passes: list[
         Literal[

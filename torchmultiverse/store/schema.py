@@ -40,6 +40,7 @@ from torchmultiverse.scenes import (
     Splits,
     caption_columns,
     hard_negative,
+    implied_labels,
     may_be_own,
     to_stored,
 )
@@ -256,10 +257,12 @@ class RowSchema:
         return values
 
     def _levels(self, scene: Scene) -> dict[str, Any]:
-        """Return the factor columns of a scene; null where a number is the world's own."""
+        """Return the factor columns of a scene; null where a number is the world's own, labels also where it implies
+        them."""
         found: dict[str, Any] = {}
+        implied = implied_labels(self._family, scene)
         for name, (factor, kind) in self._factors.items():
-            value = to_stored(factor, scene[factor.wire])
+            value = to_stored(factor, implied.get(factor.wire, scene[factor.wire]))
             found[name] = float(value) if kind == pa.float64() and value is not None else value
         return found
 
