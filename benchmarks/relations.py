@@ -4,8 +4,8 @@
 
 Scenes are those of an ``ar4t_relations`` design with the published coordinates, offsets and sizes, of the animals and
 objects that the built-in engine has. A picture of two does not say which of them the sentence begins with, so the first
-is red and the second blue. Trained on some worlds, tested on others; chance is one in seven. Printed: accuracy, each
-placement, what is confused. Exits with 1 below ``--bar`` (90 %). Pictures are kept in the folder.
+is red and the second blue. Tested on eight worlds, trained on all others; chance is one in seven. Printed: accuracy,
+each placement, what is confused. Exits with 1 below ``--bar`` (90 %). Pictures are kept in the folder.
 """
 
 from __future__ import annotations
@@ -25,15 +25,11 @@ from torchmultiverse.engines import RenderOptions
 from torchmultiverse.engines.builtin import BuiltinEngine
 from torchmultiverse.scenes import BLANK, Scene, expanded, parse_spec
 
-TRAIN = [
-    "SaltFlats", "Beach", "Museum", "Courtyard", "Arena", "Egypt", "Racetrack", "Temple", "Battleground", "Bridge",
-    "Cliff", "ElvenRuins", "Forge", "IceRoad", "Jungle", "OceanFloor", "AncientAgora", "AustralianRoad", "SpaceIsland",
-    "TrainStation",
-]  # fmt: skip
 TEST = [
     "VillageOutskirt", "Library", "Circus", "VillageSquare", "EuropeanStreet", "FightingArena", "RuralAustralia",
     "StylizedEgypt",
 ]  # fmt: skip
+"""Worlds that are not trained on; all others of the engine are, for few backgrounds are learnt by heart."""
 PLACEMENTS = {
     "above": ("above", "on top of", "on"),
     "below": ("below", "beneath", "under"),
@@ -47,9 +43,10 @@ PLACEMENTS = {
 COLOURS = {"Character_Texture": "Red_1", "Character2_Texture": "Blue_1"}
 
 
-def scenes(characters: list[str], each: int, physical: bool) -> tuple[list[Scene], NDArray[np.int64]]:
+def scenes(
+    worlds: list[str], characters: list[str], each: int, physical: bool
+) -> tuple[list[Scene], NDArray[np.int64]]:
     """Return so many scenes of each placement, worlds taking turns, and the number of each one's placement."""
-    worlds = [*TRAIN, *TEST]
     design = {
         "kind": "ar4t_relations",
         "pairs": -(-each // len(worlds)),
@@ -115,11 +112,12 @@ def main() -> None:
     parser.add_argument("--bar", type=float, default=0.9)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    choice = BuiltinEngine().catalogue().factors["Character_Name"].levels or []
+    factors = BuiltinEngine().catalogue().factors
+    choice, worlds = factors["Character_Name"].levels or [], [str(name) for name in factors["World_Name"].levels or []]
     characters = arguments.characters.split(",") if arguments.characters else [str(n) for n in choice if n != BLANK]
-    wanted, labels = scenes(characters, arguments.pictures, arguments.physical)
+    wanted, labels = scenes(worlds, characters, arguments.pictures, arguments.physical)
     images = pictures(arguments.out, wanted, arguments.size, arguments.samples, arguments.workers)
-    train = np.array([scene["World_Name"] in TRAIN for scene in wanted])
+    train = np.array([scene["World_Name"] not in TEST for scene in wanted])
     # A picture from the other side shows the same placement, but for left and right.
     other = np.arange(len(PLACEMENTS))
     left, right = (list(PLACEMENTS).index(f"to the {side} of") for side in ("left", "right"))
