@@ -6,6 +6,7 @@ or is balanced on a tip that could not carry it; "under" likewise; "above" that 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
@@ -155,6 +156,28 @@ def test_what_leans_or_ends_in_a_point_does_not_stand_and_lies_otherwise() -> No
     assert np.ptp(laid(shape("rod"))[0].vertices[:, 2]) == pytest.approx(0.1, abs=0.01)
     tilted = Body(shape("rod").vertices, shape("rod").faces, shape("rod").middle, fixed=True)
     assert laid(tilted) == [], "its own factors say how it is tilted"
+
+
+@pytest.mark.parametrize("degrees", [0, 45, 100])
+def test_what_lies_is_turned_as_it_is_said_to_be(degrees: float) -> None:
+    """Else the yaw is a label that no picture shows."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    about_z = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    rod = shape("rod")
+    turned = Body(
+        (rod.vertices - rod.middle) @ about_z.T + rod.middle, rod.faces, rod.middle, heading=np.radians(degrees)
+    )
+    for one, other in zip(laid(rod), laid(turned), strict=True):
+        assert np.ptp(other.vertices @ about_z, axis=0) == pytest.approx(np.ptp(one.vertices, axis=0), abs=0.02)
+
+
+@pytest.mark.parametrize("subject", ["rod", "cone", "tub"])
+def test_what_may_not_be_turned_is_not_in_the_ground_either(subject: str) -> None:
+    above = shape(subject, 3.0)
+    tilted = leaning(Mesh(above.vertices.astype(np.float32), above.faces), 60)
+    body = placed(tilted.vertices.astype(float), tilted.faces, 1.0, (0, 0, 0.1))
+    found, _ = arrange("on", replace(body, fixed=True), shape("ball", 0.15), lambda x, y: GROUND, EYE)
+    assert found.low[2] >= GROUND - 1e-6
 
 
 def test_no_word_puts_anything_into_ground_that_rises() -> None:

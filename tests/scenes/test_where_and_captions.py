@@ -170,3 +170,11 @@ def test_the_schema_is_json_schema() -> None:
     schema = json_schema()
     assert schema["$schema"].endswith("2020-12/schema")
     assert {"name", "design"} <= set(schema["required"])
+
+
+def test_what_a_turned_camera_does_not_see_is_not_said_by_spar() -> None:
+    two = {"Character_Name": "Zebra", "Character2_Name": "Cat", "Character2_Pos": "location", "World_Name": "Snow"}
+    for side in ("to the left of", "behind"):
+        said = [caption_columns("SPAR", Scene({**two, "Character1_Pos": side, "Camera_Yaw": yaw})) for yaw in (0, 180)]
+        assert said[0]["caption"] == f"This is a photo of a Zebra {side} a Cat in a Snow environment"
+        assert said[1]["caption"] == "This is a photo of a Zebra and a Cat in a Snow environment"

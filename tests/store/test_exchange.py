@@ -394,3 +394,19 @@ def test_duckdb_reads_it(made: dict[str, Path]) -> None:
     assert [(name, count) for name, count, _ in rows] == [("Camel", 8), ("Zebra", 8)]
     assert all(size > 50 for *_, size in rows)
     assert len(ours) == duckdb.sql(f"select count(*) from '{files}'").fetchall()[0][0]
+
+
+def test_labels_that_a_scene_only_implies_are_none_of_its_own_when_it_comes_back(tmp_path: Path) -> None:
+    """Else every scene would be another one, and no row of the two datasets would be told to be the same."""
+    above = {"Character1_Pos": ["top"], "Character2_Name": ["Camel"], "Character2_Pos": ["bottom"]}
+    design = {
+        "kind": "factorial",
+        "factors": {"World_Name": ["Desert"], "Character_Name": ["Penguin", "Zebra"], **above},
+    }
+    spec = {"name": "x", "family": "AR4T", "design": design, "render": {"size": [32, 32]}}
+    generate(spec, tmp_path / "d", MarkerEngine, progress=False)
+    first = open_dataset(tmp_path / "d")
+    assert first.row(0, ["Relation"])["Relation"] == "above"
+    import_dataset(export_folder(first, tmp_path / "out"), tmp_path / "back")
+    columns = columns_of(tmp_path / "d")
+    assert content(tmp_path / "back", columns) == content(tmp_path / "d", columns)

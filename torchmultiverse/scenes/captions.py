@@ -6,11 +6,11 @@ Source of the strings: the evaluation script of PUG: SPAR, and of the PUG chapte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torchmultiverse.scenes.ar4t import BACKGROUNDS, RELATIONS, UNARY, negative
-from torchmultiverse.scenes.implied import BLANK, IN_THE_WORLD, NOTHING, OPPOSITE, implied_labels
+from torchmultiverse.scenes.implied import BLANK, IN_THE_WORLD, NOTHING, OPPOSITE, implied_labels, seen_so
 from torchmultiverse.scenes.phrases import conditions_phrase
 from torchmultiverse.scenes.scene import Scene
 from torchmultiverse.scenes.semantics import said_name
@@ -59,14 +59,7 @@ def spar_caption(row: Mapping[str, Any], background: bool = True, raw: bool = Tr
     if any(texture != "Default" for texture in textures.values()):
         said = [f"{things[k]} textured with {textures[k] if raw else spoken(textures[k])}" for k in there]
         return f"This is a photo of {' and '.join(said)}{world}"
-    sides = {k: row[f"character{k + 1}_pos"] for k in there}
-    if len(there) == 2:
-        for k, side in sides.items():
-            if side in OPPOSITE:  # it says how this one stands to the other
-                return f"This is a photo of {things[k]} {side} {things[1 - k]}{world}"
-    said = [things[k] if sides[k] in _UNSAID else f"{things[k]} on the {sides[k]}" for k in there]
-    picture = "" if sides[there[-1]] in _UNSAID else " of the picture"
-    return f"This is a photo of {' and '.join(said)}{picture}{world}"
+    return f"This is a photo of {_placed(row, things, there)}{world}"
 
 
 def animals_caption(row: Mapping[str, Any], raw: bool = True) -> str:
@@ -145,6 +138,19 @@ def imagenet_caption(row: Mapping[str, Any], raw: bool = True) -> str | None:
             return None
         label = said_name(name)
     return f"This is a photo of {f'a {label}' if raw else one_of(written_class(label, name))}"
+
+
+def _placed(row: Mapping[str, Any], things: Sequence[str], there: Sequence[int]) -> str:
+    """Return the characters that are there, and where they are as the picture shows it."""
+    sides = {k: row[f"character{k + 1}_pos"] for k in there}
+    related = [k for k, side in sides.items() if len(there) == 2 and side in OPPOSITE]
+    if related:  # it says how this one stands to the other
+        one = related[0]
+        if seen_so(sides[one], [float(row.get(f"camera_{axis}") or 0) for axis in ("yaw", "roll")]):
+            return f"{things[one]} {sides[one]} {things[1 - one]}"
+        return f"{things[0]} and {things[1]}"
+    said = [things[k] if sides[k] in _UNSAID else f"{things[k]} on the {sides[k]}" for k in there]
+    return " and ".join(said) + ("" if sides[there[-1]] in _UNSAID else " of the picture")
 
 
 def _thing(character: str, raw: bool, adjective: str = "") -> str:

@@ -6,6 +6,8 @@ relation from a word of placement (``Character1_Pos: on``) or from two places of
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torchmultiverse.scenes.ar4t import RELATIONS
 from torchmultiverse.scenes.factors import Value
 from torchmultiverse.scenes.scene import Scene
@@ -77,5 +79,9 @@ def relation_of_places(scene: Scene) -> str | None:
         found = "above" if _UP[one] > _UP[two] else "below"
     else:
         return None
-    turns = (scene.get_float(f"Camera_{axis}") for axis in ("Yaw", "Roll"))
-    return None if found in _AS_SEEN and any(_TURNED < turn % 360 < 360 - _TURNED for turn in turns) else found
+    return found if seen_so(found, (scene.get_float(f"Camera_{axis}") for axis in ("Yaw", "Roll"))) else None
+
+
+def seen_so(relation: str, turns: Iterable[float]) -> bool:
+    """Return whether a relation is true in a picture whose camera is turned by so many degrees, yaw and roll."""
+    return relation not in _AS_SEEN or not any(_TURNED < turn % 360 < 360 - _TURNED for turn in turns)

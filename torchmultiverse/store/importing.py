@@ -6,6 +6,7 @@ same ``scene_id``. Columns that are no factors are kept as text.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections import Counter
@@ -31,6 +32,7 @@ from torchmultiverse.scenes import (
     caption_columns,
     from_columns,
     hard_negative,
+    implied_labels,
     may_be_own,
     parse_where,
     to_stored,
@@ -155,7 +157,7 @@ class _ImportedRows:
             c: _name(c, table) for c in columns if c not in table and c not in own and not c.startswith("quality_")
         }
         _check_names(extra, {*own, *factors})
-        scenes = [_scene(row, factors, table, source.place(i)) for i, row in enumerate(source.rows)]
+        scenes = [_scene(row, factors, table, source.place(i), family) for i, row in enumerate(source.rows)]
         if leave_out is not None:
             kept = _kept_rows(scenes, family, leave_out, table)
             source, scenes = _only(source, kept, leave_out), [scenes[i] for i in kept]
@@ -188,8 +190,10 @@ class _ImportedRows:
         """Return a row by column."""
         given, scene = self.source.rows[index], self.scenes[index]
         made: dict[str, Any] = {"image": {"bytes": self.source.image(index), "path": self.source.paths[index]}}
+        implied = implied_labels(self.family, scene)
         for name, kind in self.factors.items():
-            value = to_stored(scene.table[name], scene[name])
+            factor = scene.table[name]
+            value = to_stored(factor, implied.get(factor.wire, scene[name]))
             made[name] = float(value) if kind == pa.float64() and value is not None else value
         made["scene_id"] = scene.scene_id
         made |= caption_columns(self.family, scene)
@@ -291,7 +295,24 @@ def _factors(family: str, columns: Iterable[str], table: FactorTable) -> list[st
     return published + [table[c].column for c in columns if c in table and table[c].column not in published]
 
 
-def _scene(row: Mapping[str, Any], factors: Sequence[str], table: FactorTable, place: str) -> Scene:
+def _scene(row: Mapping[str, Any], factors: Sequence[str], table: FactorTable, place: str, family: str) -> Scene:
+    """Return the scene of a row: what its columns say, but for labels that its own scene only implies."""
+    said = _scene_of_columns(row, factors, table, place)
+    text, scene_id = row.get("scene"), row.get("scene_id")
+    if not isinstance(text, str) or said.scene_id == scene_id:
+        return said
+    if hashlib.sha256(text.encode()).hexdigest()[:32] != scene_id:
+        return said
+    try:
+        kept = Scene.from_json(text, table)
+    except (ValueError, TypeError, AttributeError, SpecError):  # another program's
+        return said
+    implied = implied_labels(family, kept)
+    same = all(said[name] in (kept[name], implied.get(table[name].wire)) for name in factors)
+    return kept if same else said
+
+
+def _scene_of_columns(row: Mapping[str, Any], factors: Sequence[str], table: FactorTable, place: str) -> Scene:
     values: dict[str, Any] = {}
     for name in factors:
         factor = table[name]

@@ -15,7 +15,16 @@ from PIL import Image
 from torchmultiverse.images import read
 from torchmultiverse.json_text import read_json
 from torchmultiverse.store.minimal import differences
-from torchmultiverse.store.quality import FIGURE_GROUND, LIMITS, UNSEEN, figure_ground_in, limits_of, outside, quality
+from torchmultiverse.store.quality import (
+    BY_PLACE,
+    FIGURE_GROUND,
+    LIMITS,
+    UNSEEN,
+    figure_ground_in,
+    limits_of,
+    outside,
+    quality,
+)
 from torchmultiverse.store.reader import StoredDataset
 from torchmultiverse.store.thumbnails import THUMB, Thumbnails, runs
 
@@ -86,7 +95,8 @@ class Inspection:
         lines = [f"{self.images} pictures, {len(rows)} fail a check"]
         for name, failed in sorted(self.failed.items()):
             low, high = self.limits[name]
-            lines.append(f"  {name} outside {low:g} to {high:g}: rows {_some(failed)}")
+            by_place = " (or what its place asks for)" if name in BY_PLACE else ""
+            lines.append(f"  {name} outside {low:g} to {high:g}{by_place}: rows {_some(failed)}")
         for what, groups in (
             ("identical files of different scenes", self.identical),
             ("look alike", self.near_duplicates),

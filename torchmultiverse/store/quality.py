@@ -43,6 +43,8 @@ LIMITS: dict[str, tuple[float, float]] = {
 }
 """The range of each measured value outside of which a picture fails; a spec's ``quality.limits`` replace some."""
 
+BY_PLACE = ("visible1", "visible2")
+"""Values whose limits follow from the place of the characters (`limits_of`)."""
 HIDING: dict[str, tuple[float, float]] = {
     "behind": (0.35, 0.9),
     "in front of": (0.9, 0.35),

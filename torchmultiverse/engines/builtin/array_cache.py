@@ -55,7 +55,7 @@ def cached_arrays(folder: str, name: str, key: str, make: Callable[[], Arrays]) 
             np.savez(file, **arrays)  # type: ignore[arg-type]
         _remove_unused(path.parent, name)
     except OSError as error:
-        _warn(f"{path.parent}: what was built is not kept, and is built anew in each run: {error.strerror}")
+        _warn(f"{path.parent}: what was built is not kept, and is built anew in each run: {error}")
     return arrays
 
 
@@ -65,7 +65,7 @@ def _read(path: Path) -> Arrays | None:
             arrays = {name: file[name] for name in file.files}
     except FileNotFoundError:
         return None
-    except PermissionError:
+    except (MemoryError, OSError):  # which say nothing of what is in the file
         raise
     except Exception:  # of a damaged file readers of ZIP archives say many things; whatever it is, it is made again
         path.unlink(missing_ok=True)

@@ -476,7 +476,11 @@ class BuiltinEngine(Engine):
                 one = instances[actor.number - 1]
                 assert one is not None
                 middle, tilted = centre_of_mass(one.vertices, one.faces), bool(actor.roll or actor.pitch)
-                bodies.append(stances.Body(one.vertices.astype(float), one.faces, middle, fixed=tilted))
+                bodies.append(
+                    stances.Body(
+                        one.vertices.astype(float), one.faces, middle, fixed=tilted, heading=-np.radians(actor.yaw)
+                    )
+                )
             eye = placement.eye_of(renderer.world)
             found = relative.arrange(subject.position, bodies[0], bodies[1], renderer.world.ground, eye)
             for actor, body in zip((subject, other), found, strict=True):

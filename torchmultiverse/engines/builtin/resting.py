@@ -85,7 +85,9 @@ def rest(upper: Body, lower: Body, ground: float) -> tuple[Body, Body]:
             lowers = [_grid(one.grounded(ground), cell) for one in laid(lower)]
             attempt([own], lowers, _CARRIER_LAID * carrier.stable)
             attempt(lying, lowers, _LAID + _CARRIER_LAID * carrier.stable)
-    return chosen[0].body.moved(best.move), chosen[1].body
+    found = chosen[0].body.moved(best.move)
+    # What may not be turned and fits nowhere is held above the ground.
+    return found.moved(np.array([0, 0, max(0.0, ground - float(found.low[2]))])), chosen[1].body
 
 
 def _grid(body: Body, cell: float) -> _Grid:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ class Body:
     Attributes:
         turn: (3, 3), how it was turned from where its own factors have it.
         fixed: whether it may not be turned, as where its own factors tilt it.
+        heading: radians by which its own factors turn it about the vertical, counter-clockwise from above.
     """
 
     vertices: Array
@@ -32,6 +33,7 @@ class Body:
     middle: Array
     turn: Array = field(default_factory=lambda: np.eye(3))
     fixed: bool = False
+    heading: float = 0.0
 
     @property
     def low(self) -> Array:
@@ -46,12 +48,12 @@ class Body:
     def moved(self, offset: Array, scale: float = 1.0) -> Body:
         """Return it scaled about its middle, then moved."""
         vertices = (self.vertices - self.middle) * scale + self.middle + offset
-        return Body(vertices, self.faces, self.middle + offset, self.turn, self.fixed)
+        return replace(self, vertices=vertices, middle=self.middle + offset)
 
     def turned(self, turn: Array) -> Body:
         """Return it turned about its middle."""
         vertices = (self.vertices - self.middle) @ turn.T + self.middle
-        return Body(vertices, self.faces, self.middle, turn @ self.turn, self.fixed)
+        return replace(self, vertices=vertices, turn=turn @ self.turn)
 
     def grounded(self, ground: float) -> Body:
         """Return it moved up or down until it stands on the ground."""
@@ -78,7 +80,8 @@ def beside(points: Array, place: Array) -> float:
 
 
 def laid(body: Body) -> list[Body]:
-    """Return the body in other stable stances, those with the lowest middle first, its long side across the picture.
+    """Return the body in other stable stances, those with the lowest middle first, its long side across the picture
+    where its own factors do not turn it, and turned by as much from there as they say.
 
     At most three, none of them nearly upright; none where it may not be turned.
     """
@@ -104,7 +107,7 @@ def laid(body: Body) -> list[Body]:
         if not stands((points - body.middle) @ turn.T, np.zeros(3)):
             continue
         found.append(down)
-        turn = _across((points - body.middle) @ turn.T) @ turn
+        turn = _across((points - body.middle) @ turn.T, body.heading) @ turn
         size = np.ptp(points @ turn.T, axis=0)
         if any(np.abs(size - other).max() < _SAME * size.max() for other in sizes):
             continue
@@ -136,11 +139,13 @@ def _down(direction: Array) -> Array:
     return np.asarray(np.eye(3) + cross + cross @ cross / (1 + cosine))
 
 
-def _across(points: Array) -> Array:
-    """Return the turn (3, 3) about the vertical that brings the longer side of points (N, 3) to lie along x."""
+def _across(points: Array, heading: float) -> Array:
+    """Return the turn (3, 3) about the vertical that brings the longer side of points (N, 3) to an angle to x."""
     flat = points[:, :2] - points[:, :2].mean(0)
     values, vectors = np.linalg.eigh(flat.T @ flat)
     if values[1] < 1.2 * values[0]:  # about as long as it is wide
         return np.eye(3)
     x, y = vectors[:, 1] if vectors[0, 1] > 0 else -vectors[:, 1]
-    return np.array([[x, y, 0], [-y, x, 0], [0, 0, 1]])
+    cosine, sine = np.cos(heading), np.sin(heading)
+    along = np.array([[x, y, 0], [-y, x, 0], [0, 0, 1]])
+    return np.asarray(np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ along)
