@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from torchmultiverse.engines.builtin.array_cache import Arrays, cached_arrays
+from torchmultiverse.array_cache import Arrays, cached_arrays
 from torchmultiverse.engines.builtin.blocks import apply
 from torchmultiverse.engines.builtin.mesh import Light, MeshPart, merge
 from torchmultiverse.engines.builtin.noise import Noise

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from torchmultiverse.array_cache import cached_arrays
 from torchmultiverse.engines.builtin import mesh as mesh_module
-from torchmultiverse.engines.builtin.array_cache import cached_arrays
 from torchmultiverse.engines.builtin.characters import appearance, implicit, noise, plans, strands
 from torchmultiverse.engines.builtin.mesh import Material, Mesh, MeshPart
 from torchmultiverse.errors import SpecError, nearest

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from torchmultiverse.engines.builtin.array_cache import Arrays, cached_arrays
+from torchmultiverse.array_cache import Arrays, cached_arrays
 from torchmultiverse.engines.builtin.characters import CharacterMesh, animal
 from torchmultiverse.engines.builtin.footprint import centre_of_mass
 from torchmultiverse.engines.builtin.mesh import MeshPart

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from torchmultiverse.engines.builtin.array_cache import Arrays, cached_arrays
+from torchmultiverse.array_cache import Arrays, cached_arrays
 from torchmultiverse.engines.builtin.characters import load_character
 from torchmultiverse.engines.builtin.objects import load_object
 from torchmultiverse.engines.builtin.world_builder import load_world
@@ -149,7 +149,7 @@ def test_an_interrupted_write_leaves_nothing(cache: Path) -> None:
 FULL = """
 import resource
 import numpy as np
-from torchmultiverse.engines.builtin.array_cache import cached_arrays
+from torchmultiverse.array_cache import cached_arrays
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 for name in ("Cat", "Dog"):
     print(cached_arrays("x", name, 24 * "0", lambda: {"a": np.ones(10_000)})["a"].sum())
