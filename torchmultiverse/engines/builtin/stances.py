@@ -140,12 +140,19 @@ def _down(direction: Array) -> Array:
 
 
 def _across(points: Array, heading: float) -> Array:
-    """Return the turn (3, 3) about the vertical that brings the longer side of points (N, 3) to an angle to x."""
-    flat = points[:, :2] - points[:, :2].mean(0)
+    """Return the turn (3, 3) about the vertical that brings the longer side of points (N, 3) to an angle to x.
+
+    As the body lies where that angle is 0, turned by it: where its ends differ none is taken for the other.
+    """
+    cosine, sine = np.cos(heading), np.sin(heading)
+    about_z = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]])
+    flat = (points @ about_z)[:, :2]
+    flat = flat - flat.mean(0)
     values, vectors = np.linalg.eigh(flat.T @ flat)
     if values[1] < 1.2 * values[0]:  # about as long as it is wide
         return np.eye(3)
-    x, y = vectors[:, 1] if vectors[0, 1] > 0 else -vectors[:, 1]
-    cosine, sine = np.cos(heading), np.sin(heading)
-    along = np.array([[x, y, 0], [-y, x, 0], [0, 0, 1]])
-    return np.asarray(np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) @ along)
+    axis = vectors[:, 1]
+    along = flat @ axis
+    lopsided = float((along**3).mean() / (along**2).mean() ** 1.5)  # whichever side it lies on, its ends stay its ends
+    x, y = axis if (lopsided > 0 if abs(lopsided) > 0.05 else axis[0] > 0) else -axis
+    return np.asarray(about_z @ np.array([[x, y, 0], [-y, x, 0], [0, 0, 1]]) @ about_z.T)
