@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from torchmultiverse.engines.builtin import world_names
 from torchmultiverse.errors import AssetError
-from torchmultiverse.resources import data_folder
 from torchmultiverse.scenes import class_table
 
 _NUMBERED = re.compile(r"(.+)_([1-9]\d{0,5})")
@@ -107,7 +107,7 @@ def class_remark(of: str) -> str:
 @cache
 def own_worlds() -> frozenset[str]:
     """Return the names of the worlds that come with the package."""
-    return frozenset(file.stem for file in data_folder("scenes").glob("worlds/*.json"))
+    return frozenset(world_names())
 
 
 def name_remarks(name: str, kind: str, others: Collection[tuple[str, str]] = ()) -> list[str]:

@@ -6,7 +6,6 @@ same ``scene_id``. Columns that are no factors are kept as text.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections import Counter
@@ -35,7 +34,6 @@ from torchmultiverse.scenes import (
     implied_labels,
     may_be_own,
     parse_where,
-    to_stored,
 )
 from torchmultiverse.store.assemble import assemble
 from torchmultiverse.store.card import write_card
@@ -45,7 +43,7 @@ from torchmultiverse.store.licence import PUG
 from torchmultiverse.store.manifest import Manifest, Terms
 from torchmultiverse.store.object_column import object_type
 from torchmultiverse.store.reader import StoredDataset, open_dataset
-from torchmultiverse.store.schema import IMAGE, PUBLISHED
+from torchmultiverse.store.schema import IMAGE, PUBLISHED, levels
 from torchmultiverse.store.sources import Source, read_source
 
 _OWN = {"image", "scene_id", "scene", "split", "engine", "render_ms", "annotations", "negative_scene_id"}
@@ -190,11 +188,7 @@ class _ImportedRows:
         """Return a row by column."""
         given, scene = self.source.rows[index], self.scenes[index]
         made: dict[str, Any] = {"image": {"bytes": self.source.image(index), "path": self.source.paths[index]}}
-        implied = implied_labels(self.family, scene)
-        for name, kind in self.factors.items():
-            factor = scene.table[name]
-            value = to_stored(factor, implied.get(factor.wire, scene[name]))
-            made[name] = float(value) if kind == pa.float64() and value is not None else value
+        made |= levels(self.family, scene, {name: (scene.table[name], kind) for name, kind in self.factors.items()})
         made["scene_id"] = scene.scene_id
         made |= caption_columns(self.family, scene)
         # A caption that came with the row is the one that the image was published with.
@@ -301,14 +295,14 @@ def _scene(row: Mapping[str, Any], factors: Sequence[str], table: FactorTable, p
     text, scene_id = row.get("scene"), row.get("scene_id")
     if not isinstance(text, str) or said.scene_id == scene_id:
         return said
-    if hashlib.sha256(text.encode()).hexdigest()[:32] != scene_id:
-        return said
     try:
         kept = Scene.from_json(text, table)
     except (ValueError, TypeError, AttributeError, SpecError):  # another program's
         return said
     implied = implied_labels(family, kept)
-    same = all(said[name] in (kept[name], implied.get(table[name].wire)) for name in factors)
+    same = kept.scene_id == scene_id and all(
+        said[name] in (kept[name], implied.get(table[name].wire)) for name in factors
+    )
     return kept if same else said
 
 

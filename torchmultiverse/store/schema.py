@@ -180,6 +180,16 @@ def factor_columns(family: str, table: FactorTable, design: Design) -> dict[str,
     return columns
 
 
+def levels(family: str, scene: Scene, columns: Mapping[str, tuple[Factor, pa.DataType]]) -> dict[str, Any]:
+    """Return factor columns of a scene; null where a number is the world's own, labels also where it implies them."""
+    found: dict[str, Any] = {}
+    implied = implied_labels(family, scene)
+    for name, (factor, kind) in columns.items():
+        value = to_stored(factor, implied.get(factor.wire, scene[factor.wire]))
+        found[name] = float(value) if kind == pa.float64() and value is not None else value
+    return found
+
+
 class RowSchema:
     """The columns of one dataset and how a frame fills them.
 
@@ -239,7 +249,7 @@ class RowSchema:
         if any(name.startswith(("flow_", "hidden_")) for name in self.passes):
             motion.Camera.of(frame.info.get("camera", {}))  # now, not when the whole clip is there
         values: dict[str, Any] = {"image": _image(scene, frame, "rgb")}
-        values |= self._levels(scene)
+        values |= levels(self._family, scene, self._factors)
         values["scene_id"] = scene.scene_id
         values |= caption_columns(self._family, scene)
         if "negative_caption" in self._captions:
@@ -256,22 +266,12 @@ class RowSchema:
         values |= {"engine": frame.engine, "render_ms": frame.timings.get("render_ms")}
         return values
 
-    def _levels(self, scene: Scene) -> dict[str, Any]:
-        """Return the factor columns of a scene; null where a number is the world's own, labels also where it implies
-        them."""
-        found: dict[str, Any] = {}
-        implied = implied_labels(self._family, scene)
-        for name, (factor, kind) in self._factors.items():
-            value = to_stored(factor, implied.get(factor.wire, scene[factor.wire]))
-            found[name] = float(value) if kind == pa.float64() and value is not None else value
-        return found
-
     def fit(self, table: pa.Table) -> pa.Table:
         """Return a stored row as a row of this schema: further factors are in its scene, its split is as it is now."""
         old = table.to_pylist()[0]
         scene = Scene.from_json(old["scene"], self._table)
         row: dict[str, Any] = {name: old.get(name) for name in self.arrow.names}
-        row |= self._levels(scene)
+        row |= levels(self._family, scene, self._factors)
         row["split"] = self._splits.of(scene)
         return self.table(row)
 

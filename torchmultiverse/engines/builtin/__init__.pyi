@@ -17,6 +17,7 @@ from .variant import probe as probe
 from .variant import use_library as use_library
 from .world import World as World
 from .world import WorldSpec as WorldSpec
+from .world import world_names as world_names
 
 __all__ = [
     "TEXTURES",

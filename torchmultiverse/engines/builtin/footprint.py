@@ -87,3 +87,12 @@ def centre_of_mass(vertices: Array, faces: Array) -> NDArray[np.float64]:
         [(columns + found.first[0] + 0.5) * cell, (rows + found.first[1] + 0.5) * cell, (top + bottom) / 2]
     )
     return np.asarray((places * weight).sum(1) / weight.sum())
+
+
+def flooded(heights: Array) -> Array:
+    """Return the level up to which water would stand over each cell of heights (R, C), at most, without running off."""
+    from skimage.morphology import reconstruction
+
+    seed = np.full_like(heights, heights.max())
+    seed[0], seed[-1], seed[:, 0], seed[:, -1] = heights[0], heights[-1], heights[:, 0], heights[:, -1]
+    return np.asarray(reconstruction(seed, heights, method="erosion"))

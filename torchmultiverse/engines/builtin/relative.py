@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from torchmultiverse.engines.builtin.footprint import Field, field
+from torchmultiverse.engines.builtin.footprint import Field, field, flooded
 from torchmultiverse.engines.builtin.resting import rest
 from torchmultiverse.engines.builtin.stances import Array, Body
 
@@ -144,19 +144,19 @@ def _enclosed(subject: Body, other: Body) -> Body:
     centre, width, floor, rim = hollow
     extent = np.maximum(subject.high - subject.low, 1e-6)
     scale = min(1.0, _FILL * width / float(np.hypot(extent[0], extent[1])), 0.9 * (rim - floor) / float(extent[2]))
+    over = field(other.vertices, other.faces, max(float((other.high - other.low)[:2].max()) / 256, 1e-4))
     for _ in range(8):  # a hollow that narrows downward holds less than its width says
-        small = _dropped(subject.moved(np.zeros(3), scale), other, centre)
+        small = _dropped(subject.moved(np.zeros(3), scale), over, centre, float(other.high[2]))
         if small.high[2] <= other.high[2]:
             break
         scale *= 0.8
     return small
 
 
-def _dropped(small: Body, other: Body, centre: Array) -> Body:
-    """Straight down over a place (2,) until it touches."""
-    small = small.moved(np.array([*(centre - (small.low + small.high)[:2] / 2), other.high[2] - small.low[2]]))
-    cell = max(float((other.high - other.low)[:2].max()) / 256, 1e-4)
-    over, under = field(other.vertices, other.faces, cell), field(small.vertices, small.faces, cell)
+def _dropped(small: Body, over: Field, centre: Array, high: float) -> Body:
+    """Straight down from a height over a place (2,) until it touches what has this surface."""
+    small = small.moved(np.array([*(centre - (small.low + small.high)[:2] / 2), high - small.low[2]]))
+    under = field(small.vertices, small.faces, over.cell)
     rows, columns = np.nonzero(np.isfinite(under.bottom))
     at_row = rows + under.first[1] - over.first[1]
     at_column = columns + under.first[0] - over.first[0]
@@ -172,15 +172,12 @@ def _hollow(body: Body) -> tuple[Array, float, float, float] | None:
     Found as water would: the level at which it would run over, less the height of the surface below.
     """
     from scipy.ndimage import label
-    from skimage.morphology import reconstruction
 
     size = body.high - body.low
     cell = max(float(size[:2].max()) / 96, 1e-4)
     over = field(body.vertices, body.faces, cell)
     top = np.pad(np.where(np.isfinite(over.top), over.top, body.low[2]), 1, constant_values=body.low[2])
-    seed = np.full_like(top, top.max())
-    seed[0], seed[-1], seed[:, 0], seed[:, -1] = top[0], top[-1], top[:, 0], top[:, -1]
-    level = reconstruction(seed, top, method="erosion")
+    level = flooded(top)
     deep = level - top > 0.15 * size[2]
     labels, count = label(deep)
     if not count:

@@ -12,7 +12,7 @@ from itertools import product
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from torchmultiverse.engines.builtin.footprint import Field, field
+from torchmultiverse.engines.builtin.footprint import Field, field, flooded
 from torchmultiverse.engines.builtin.stances import Array, Body, beside, laid, stands
 
 SAG = 0.12
@@ -43,6 +43,11 @@ class _Grid:
     def hollow(self) -> Array:
         """Which of the exact cells lie in a hollow."""
         return _hollows(self.exact.top)
+
+    @cached_property
+    def hollow_squares(self) -> Array:
+        """Which of the squares of cells lie in a hollow."""
+        return _hollows(self.top)
 
 
 @dataclass(frozen=True)
@@ -111,15 +116,10 @@ def _pooled(values: Array, first: tuple[int, int], highest: bool) -> tuple[Array
 
 def _hollows(top: Array) -> Array:
     """Return which squares lie in a hollow, as water would stand in it, a border of one square included."""
-    from skimage.morphology import reconstruction
-
     known = np.isfinite(top)
     floor = float(top[known].min())
     heights = np.pad(np.where(known, top, floor), 1, constant_values=floor)
-    seed = np.full_like(heights, heights.max())
-    seed[0], seed[-1], seed[:, 0], seed[:, -1] = (heights[k] for k in (0, -1, (slice(None), 0), (slice(None), -1)))
-    level = reconstruction(seed, heights, method="erosion")
-    return np.asarray((level - heights > 0.02)[1:-1, 1:-1] & known)
+    return np.asarray((flooded(heights) - heights > 0.02)[1:-1, 1:-1] & known)
 
 
 def _settled(upper: _Grid, lower: _Grid, ground: float) -> _Rest:
@@ -138,7 +138,7 @@ def _settled(upper: _Grid, lower: _Grid, ground: float) -> _Rest:
     at = rows + height - mine[1], columns + width - mine[0]
     # (places, rows of the upper, its columns)
     under = sliding_window_view(np.pad(top, margin, constant_values=-np.inf), bottom.shape)[at]
-    hollow = sliding_window_view(np.pad(_hollows(top), margin), bottom.shape)[at]
+    hollow = sliding_window_view(np.pad(lower.hollow_squares, margin), bottom.shape)[at]
     gaps = under - bottom
     up = gaps.max((1, 2))
     if not (known := np.isfinite(up)).any():
